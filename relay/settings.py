@@ -1,0 +1,181 @@
+"""The settings: one row each, read once at start-up from the environment and `.env`.
+
+A row is a field of `Settings`: its default, its unit, its bounds and a sentence. The name of the variable is the field's,
+in capitals and with the prefix TALKABOUT_ (HOST, PORT and WEB_CONCURRENCY go without, as every deployment tool writes
+them). A secret may also come from a file whose path stands in NAME_FILE. `docs/settings.md` is printed by
+`python -m relay.settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from relay.errors import SettingError
+
+PREFIX = "TALKABOUT_"
+
+
+def row(default: Any, unit: str, sentence: str, **more: Any) -> Any:
+    """Describe one setting: default, unit, what it does; `low`/`high`, `choices`, `secret`, `env` where they apply."""
+    return field(default=default, metadata={"unit": unit, "sentence": sentence, **more})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the operator can set."""
+
+    host: str = row("127.0.0.1", "address", "Where the server listens.", env="HOST")
+    port: int = row(8000, "port", "The port that it listens on.", env="PORT", low=1, high=65535)
+    web_concurrency: int = row(2, "workers", "Worker processes.", env="WEB_CONCURRENCY", low=1, high=256)
+    data_dir: Path = row(Path("data"), "folder", "Where everything that the server writes is kept.")
+
+    upstream_url: str = row("", "URL", "OpenAI-compatible model server, with or without `/v1`.", url=True)
+    upstream_key: str = row("", "secret", "API key for the model server.", secret=True)
+    upstream_proxy: str = row("", "URL", "HTTP proxy on the way to the model server.", url=True)
+    model: str = row("", "model id", "Default model; empty: the first that the model server lists.")
+    embedded_model: bool = row(True, "on/off", "Run SmolLM2-135M beside the server when no model server is set.")
+    embedded_parallel: int = row(4, "answers", "Answers that the embedded model writes at once.", low=1, high=64)
+    max_tokens: int = row(1024, "tokens", "Longest answer that is asked for.", low=1, high=1_000_000)
+    poem_delay_ms: int = row(100, "milliseconds", "Pause between two characters of the poem.", low=0, high=10_000)
+
+    connect_timeout_s: float = row(5.0, "seconds", "Longest time to connect to the model server.", low=0.05, high=120)
+    first_byte_timeout_s: float = row(120.0, "seconds", "Longest wait for its first byte.", low=0.05, high=3600)
+    idle_timeout_s: float = row(60.0, "seconds", "Longest silence in mid-answer.", low=0.05, high=3600)
+    total_timeout_s: float = row(1800.0, "seconds", "Longest time for a whole answer.", low=0.1, high=86_400)
+    upstream_retries: int = row(2, "tries", "Further tries before the first byte (connect, 429, 503).", low=0, high=10)
+    max_event_bytes: int = row(1_048_576, "bytes", "Longest event of a model server.", low=1024, high=1 << 28)
+
+    heartbeat_s: float = row(15.0, "seconds", "Silence after which a comment line is sent.", low=0.05, high=15)
+    max_streams: int = row(500, "streams", "Open streams per worker; more get a 503.", low=1, high=100_000)
+    reader_buffer_bytes: int = row(262_144, "bytes", "What may wait for one reader.", low=1024, high=1 << 28)
+    reader_timeout_s: float = row(30.0, "seconds", "How long a reader may take nothing.", low=0.05, high=3600)
+    drain_s: float = row(5.0, "seconds", "What running streams get to end when a worker is replaced.", low=0, high=25)
+
+    max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
+    max_body_bytes: int = row(1_048_576, "bytes", "Longest request body.", low=64, high=1 << 30)
+    channel_keep_s: float = row(86_400.0, "seconds", "How long a channel's events can be replayed.", low=1, high=31_536_000)
+    channel_keep_events: int = row(1000, "events", "How many events a channel keeps.", low=1, high=1_000_000)
+
+    auth: str = row("none", "mode", "`none`: each browser is its own user. `token`: a token is needed.", choices=("none", "token"))
+    tokens: str = row("", "secret", "`user=token` pairs for `TALKABOUT_AUTH=token`, separated by blanks.", secret=True)
+    secret_key: str = row("", "secret", "Signs cookies; empty: made once and kept in the data folder.", secret=True)
+
+
+def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = ".env") -> Settings:
+    """Read every setting; the environment goes before `.env`.
+
+    Raises SettingError with the name of the variable, what stands there (unless it is a secret) and what may.
+    """
+    found = {k: v for k, v in dotenv_values(dotenv).items() if v is not None} if dotenv else {}
+    found.update(os.environ if environ is None else environ)
+    return Settings(**{f.name: _read(f, found) for f in fields(Settings)})
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """List the variables with our prefix that are no setting: most often a slip of the pen."""
+    known = {variable(f) for f in fields(Settings)} | {variable(f) + "_FILE" for f in fields(Settings)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def prepare_data_dir(settings: Settings) -> Path:
+    """Make the folder that everything is written to. Raises SettingError if it cannot be written to."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        writable = os.access(settings.data_dir, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise SettingError(f"{PREFIX}DATA_DIR: cannot write to {str(settings.data_dir)!r}")
+    return settings.data_dir
+
+
+def variable(f: Field[Any]) -> str:
+    """Name the environment variable of a row."""
+    return f.metadata.get("env") or PREFIX + f.name.upper()
+
+
+def _read(f: Field[Any], found: Mapping[str, str]) -> Any:
+    name = variable(f)
+    text = found.get(name, "").strip()
+    if f.metadata.get("secret") and not text and found.get(name + "_FILE"):
+        text = _read_file(name + "_FILE", found[name + "_FILE"])
+    if not text:
+        return f.default
+    value = _convert(name, type(f.default), text)
+    _check(name, f.metadata, value)
+    return value
+
+
+def _read_file(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingError(f"{name}: cannot read {path!r}: {exc.__class__.__name__}") from exc
+
+
+def _convert(name: str, kind: type, text: str) -> Any:
+    if kind is bool:
+        if text.lower() not in ("on", "off"):
+            raise SettingError(f"{name}: expected on or off, got {text!r}")
+        return text.lower() == "on"
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError as exc:
+            what = "a whole number" if kind is int else "a number"
+            raise SettingError(f"{name}: expected {what}, got {text!r}") from exc
+    return kind(text)
+
+
+def _check(name: str, rule: Mapping[str, Any], value: Any) -> None:
+    if "low" in rule and not rule["low"] <= value <= rule["high"]:
+        raise SettingError(f"{name}: expected {rule['low']} to {rule['high']}, got {value}")
+    if "choices" in rule and value not in rule["choices"]:
+        raise SettingError(f"{name}: expected one of {', '.join(rule['choices'])}, got {value!r}")
+    if rule.get("url"):
+        _check_url(name, value)
+    if rule.get("secret") and not value.isprintable():
+        raise SettingError(f"{name}: expected one line of printable characters")
+
+
+def _check_url(name: str, value: str) -> None:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingError(f"{name}: expected an http or https URL, got {value!r}")
+
+
+def as_markdown() -> str:
+    """Print the rows as the table of docs/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Set in the environment or in a file `.env` beside `wsgi.py`; the environment goes first. A wrong value stops start-up and",
+        "names itself. A secret can also be read from a file: put its path into the same name with `_FILE` behind it.",
+        "This page is printed from the code (`make docs`).",
+        "",
+        "| name | default | unit | what it does |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| `{variable(f)}` | {_default(f)} | {f.metadata['unit']} | {f.metadata['sentence']} |" for f in fields(Settings)]
+    return "\n".join(lines) + "\n"
+
+
+def _default(f: Field[Any]) -> str:
+    if isinstance(f.default, bool):
+        return "`on`" if f.default else "`off`"
+    return f"`{f.default:g}`" if isinstance(f.default, float) else f"`{f.default}`" if f.default != "" else "–"
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
