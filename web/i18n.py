@@ -41,9 +41,9 @@ def t(key: str, **values: object) -> str:
     return catalogue(language())[key].format(**values)
 
 
-def messages(prefix: str) -> dict[str, str]:
-    """Collect the messages under `prefix`, with their full keys: what a script of the page may say."""
-    return {key: text for key, text in catalogue(language()).items() if key.startswith(prefix)}
+def messages(*prefixes: str) -> dict[str, str]:
+    """Collect the messages under some prefixes, with their full keys: what a script of the page may say."""
+    return {key: text for key, text in catalogue(language()).items() if key.startswith(prefixes)}
 
 
 def language() -> str:
