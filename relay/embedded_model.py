@@ -57,7 +57,6 @@ def start(settings: Settings) -> Embedded | None:
         return None
     reservation = _reserve_port()
     command = [sys.executable, "-m", "relay.embedded_model", "--port", str(reservation.getsockname()[1])]
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (settings.data_dir / "embedded-model.log").open("wb") as printed:
         process = subprocess.Popen(  # noqa: S603
             [*command, "--parallel", str(settings.embedded_parallel)],
