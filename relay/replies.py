@@ -1,0 +1,46 @@
+"""What the small answers of model servers say: errors, lists of models, Retry-After."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+
+import orjson
+
+from relay.errors import UpstreamNotAStream
+
+_TOO_LONG = (b"exceed_context_size_error", b"context_length_exceeded")
+
+
+def too_long(body: bytes) -> bool:
+    """Tell if an error's body says that the prompt does not fit into the model's context."""
+    return any(mark in body for mark in _TOO_LONG)
+
+
+def retry_after(text: str) -> float | None:
+    """Read the header in both of its forms, a number of seconds and a date; None if it is neither."""
+    with suppress(ValueError):
+        return max(0.0, float(text))
+    with suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+    return None
+
+
+def model_ids(body: bytes) -> list[str]:
+    """List the ids in the answer to GET /models; raises UpstreamNotAStream for what is no such list."""
+    listed: Any = None
+    with suppress(orjson.JSONDecodeError):
+        listed = orjson.loads(body)
+    if isinstance(listed, dict):
+        listed = listed.get("data") or listed.get("models") or []
+    if not isinstance(listed, list):
+        raise UpstreamNotAStream(f"expected a list of models as JSON, got {body[:80]!r}")
+    return [found for item in listed if isinstance(item, dict) and (found := _model_id(item))]
+
+
+def _model_id(item: dict[str, Any]) -> str:
+    # OpenAI says `id`; llama.cpp's second list and Ollama's own say `model` or `name`.
+    found = item.get("id") or item.get("model") or item.get("name")
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,251 @@
+"""The client of an OpenAI-compatible model server, on requests.
+
+The reading thread owns the response and closes it. Whoever stops it, from any other thread, only shuts the socket down:
+closing it from there would hang, or break the reader in the middle.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.cookiejar import DefaultCookiePolicy
+from time import monotonic
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from relay import retries
+from relay.errors import (
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamNotAStream,
+    UpstreamRefused,
+    UpstreamStopped,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
+from relay.replies import model_ids, retry_after, too_long
+from relay.wire import POOLS, using
+
+__all__ = ["Call", "Timeouts", "Upstream"]
+
+FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+READ_BYTES = 65_536
+MAX_ERROR_BYTES = 65_536
+MAX_MODELS_BYTES = 1 << 20
+SHORT_S = 5.0  # for what is small: an error's body, the list of models
+POOL_SIZE = 1000
+
+
+class Upstream:
+    """One model server, by name.
+
+    `base_url` is with or without `/v1`. `ca` is the path of a CA file, else the usual ones hold. For `patience_s`
+    seconds after a refused connection or a 503 a call keeps trying: the server is expected to come up. `adapter`
+    carries the requests instead of HTTP.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        key: str = "",
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        retries: int = 2,
+        proxy: str = "",
+        ca: str = "",
+        patience_s: float = 0.0,
+        adapter: BaseAdapter | None = None,
+    ) -> None:
+        self.name = name
+        self.timeouts = timeouts
+        self.retries = retries
+        self.patience_s = patience_s
+        base = base_url.strip().rstrip("/")
+        self._base = base if base.endswith("/v1") else base + "/v1"
+        self._session = _session(key, proxy, ca)
+        if adapter:
+            self._session.mount(base_url, adapter)
+
+    def call(self, body: dict[str, Any]) -> Call:
+        """Prepare one streamed completion; nothing is sent before `open`."""
+        return Call(self, body)
+
+    def models(self) -> list[str]:
+        """Ask which models there are; raises UpstreamError, waits a few seconds at most."""
+        line = Line(self.timeouts.at_most(SHORT_S))
+        line.begin()
+        response = self.send(line, "GET", "/models", headers={"Accept": "application/json"})
+        try:
+            if response.status_code != 200:
+                raise UpstreamRefused(response.status_code, "GET /models")
+            return model_ids(_bounded(_pieces(response, line), MAX_MODELS_BYTES))
+        finally:
+            response.close()
+
+    def send(self, line: Line, method: str, path: str, **more: Any) -> requests.Response:
+        """Send one request on a line and wait for the headers; the caller closes the response."""
+        line.start()
+        with _ours(line), using(line):
+            line.left()
+            limits = (line.timeouts.connect, None)  # the line keeps to the others
+            response = self._session.request(method, self._base + path, stream=True, timeout=limits, **more)
+        line.connected = True
+        if not line.held:
+            line.hold(response.raw.shutdown)
+        return response
+
+
+class Call:
+    """One streamed completion: `open` it, iterate over its bytes to the end, `close` it."""
+
+    def __init__(self, upstream: Upstream, body: dict[str, Any]) -> None:
+        self._upstream = upstream
+        self._body = body
+        self._line = Line(upstream.timeouts)
+        self._response: requests.Response | None = None
+
+    def open(self) -> None:
+        """Send the request and wait for the headers of an event stream; raises UpstreamError."""
+        self._line.begin()
+        patient_until = monotonic() + self._upstream.patience_s
+        tried = 0
+        while (pause := self._try(tried, patient_until)) is not None:
+            self._line.wait(pause)
+            tried += 1
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the bytes as they arrive; at the end the connection is free for the next call. Raises UpstreamError."""
+        if self._response is None:
+            raise RuntimeError("open() it first")
+        for piece in _pieces(self._response, self._line):
+            self._line.body_begun()
+            yield piece
+
+    def stop(self) -> None:
+        """End it, from any thread, at any moment; `open` and the iteration raise UpstreamStopped."""
+        self._line.stop()
+
+    def close(self) -> None:
+        """Release the connection, by the reading thread; not read to the end, it is closed."""
+        if self._response is not None:
+            self._response.close()
+
+    def _try(self, tried: int, patient_until: float) -> float | None:
+        """Send the request once; give the seconds until the next try, None if it went well."""
+        try:
+            self._send()
+        except UpstreamError as error:
+            if monotonic() < patient_until and retries.still_starting(error):
+                return retries.PATIENT_PAUSE_S
+            pause = retries.pause(error, tried) if tried < self._upstream.retries else None
+            if pause is None:
+                raise
+            return pause
+        return None
+
+    def _send(self) -> None:
+        response = self._upstream.send(self._line, "POST", "/chat/completions", json=self._body)
+        try:
+            _check(response, self._line)
+        except UpstreamError:
+            response.close()
+            raise
+        self._response = response
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, _response: requests.Response) -> None:
+        """Follow no redirect: requests reads a redirect's whole body even where it does not follow."""
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
+        manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
+
+
+def _session(key: str, proxy: str, ca: str) -> requests.Session:
+    session = _Session()
+    # Without this ~/.netrc replaces our key and REQUESTS_CA_BUNDLE our certificates.
+    session.trust_env = False
+    session.verify = ca or True
+    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    # One session serves everybody: a cookie would carry one user's state to the next.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.update({"Accept": "text/event-stream", "Accept-Encoding": "identity", "User-Agent": "talkabout"})
+    if key:
+        session.headers["Authorization"] = f"Bearer {key}".encode()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0))
+    return session
+
+
+@contextmanager
+def _ours(line: Line) -> Iterator[None]:
+    """Turn every exception of requests and of what is below it into one of ours."""
+    try:
+        yield
+    except FOREIGN as exc:
+        raise _translated(exc, line) from exc
+
+
+def _translated(exc: Exception, line: Line) -> UpstreamError:
+    # What went wrong is told by how far the request had come, not by the class: that depends on the layer that saw it.
+    if line.stopped:
+        return UpstreamStopped("stopped")
+    if line.over:
+        return UpstreamTimeout(line.limit, line.timeouts.of(line.limit))
+    text = f"{type(exc).__name__}: {exc}"
+    if not line.connected or (line.reused and not line.heard):
+        # A kept connection that ends without a byte had been closed by the server before the request came.
+        return UpstreamUnreachable(text)
+    return UpstreamBroken(text)
+
+
+def _pieces(response: requests.Response, line: Line) -> Iterator[bytes]:
+    while True:
+        with _ours(line):
+            line.left()
+            piece = response.raw.read1(READ_BYTES, decode_content=True)
+        if line.stopped:
+            raise UpstreamStopped("stopped")
+        if not piece:
+            return
+        yield piece
+
+
+def _check(response: requests.Response, line: Line) -> None:
+    status = response.status_code
+    if status != 200:
+        pause = retry_after(response.headers.get("Retry-After", ""))
+        raise UpstreamRefused(status, "POST /chat/completions", pause, too_long(_error_body(response, line)))
+    kind = response.headers.get("Content-Type", "")
+    if kind.partition(";")[0].strip().lower() != "text/event-stream":
+        raise UpstreamNotAStream(f"expected text/event-stream, got {kind[:100]!r}")
+
+
+def _error_body(response: requests.Response, line: Line) -> bytes:
+    line.hurry(SHORT_S)
+    with suppress(UpstreamBroken, UpstreamTimeout):
+        return _bounded(_pieces(response, line), MAX_ERROR_BYTES)
+    return b""
+
+
+def _bounded(pieces: Iterator[bytes], most: int) -> bytes:
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) > most:
+            break
+    return bytes(body[:most])

@@ -1,0 +1,158 @@
+"""urllib3's connections, made to keep to the clock and to be cut from any thread.
+
+requests and urllib3 know a timeout for each read only, do not say which socket a request waits on, and cannot be
+interrupted while a name is looked up. These classes give the current thread's `Line` the socket that its request is on,
+and ask it before each read how long that may take.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import contextmanager, suppress
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+from relay.line import Line
+
+_current = threading.local()
+
+
+@contextmanager
+def using(line: Line) -> Iterator[None]:
+    """Make this the line of every connection that the current thread opens or takes from a pool."""
+    _current.line = line
+    try:
+        yield
+    finally:
+        del _current.line
+
+
+def _aside(connect: Callable[[], socket.socket], line: Line) -> socket.socket:
+    """Connect in another thread, since a name is looked up for as long as it takes; wait only as the line allows."""
+    future: Future[socket.socket] = Future()
+    threading.Thread(target=_fulfil, args=(future, connect), name="connect", daemon=True).start()
+    line.hold(future.cancel)
+    try:
+        sock = future.result(line.left())
+    except CancelledError as exc:
+        raise ConnectionAbortedError("stopped") from exc
+    except TimeoutError:
+        # Cancelled, it closes what it gets itself; but it may have come in this very moment.
+        if future.cancel():
+            raise
+        sock = future.result()
+    return sock
+
+
+def _fulfil(future: Future[socket.socket], connect: Callable[[], socket.socket]) -> None:
+    try:
+        sock = connect()
+    except (HTTPError, OSError, ValueError) as exc:
+        with suppress(InvalidStateError):
+            future.set_exception(exc)
+        return
+    try:
+        future.set_result(sock)
+    except InvalidStateError:
+        sock.close()
+
+
+def _shutdown(sock: socket.socket) -> Callable[[], object]:
+    # Past the TLS layer: its own shutdown takes the decryption away from a thread that is reading.
+    return partial(socket.socket.shutdown, getattr(sock, "socket", sock), socket.SHUT_RDWR)
+
+
+class _TimedFile(io.RawIOBase):
+    """A socket's file that asks the line before each read how long it may take."""
+
+    def __init__(self, raw: Any, sock: socket.socket, line: Line) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+        self._line = line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._line.left())
+        size: int | None = self._raw.readinto(buffer)
+        self._line.heard = self._line.heard or bool(size)
+        return size
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, line: Line, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_TimedFile(self.fp.detach(), sock, line))
+
+
+class _Connection(HTTPConnection):
+    line: Line
+    _twin: socket.socket | None = None
+
+    def response_class(self, *args: Any, **kwargs: Any) -> _Response:  # type: ignore[override]
+        return _Response(self.line, *args, **kwargs)
+
+    def _new_conn(self) -> socket.socket:
+        sock = _aside(super()._new_conn, self.line)
+        sock.settimeout(max(self.line.ends - monotonic(), 0.001))
+        # TLS takes the descriptor away from this object while it shakes hands; a second one can be shut down meanwhile.
+        self._twin = sock.dup()
+        self.line.hold(_shutdown(self._twin))
+        return sock
+
+    def connect(self) -> None:
+        self.line = _current.line
+        try:
+            super().connect()
+            self._ready(self.sock, reused=False)
+        finally:
+            if self._twin:
+                self._twin.close()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self.line = _current.line
+        if self.sock and not self.line.connected:
+            self._ready(self.sock, reused=True)
+        super().request(*args, **kwargs)
+
+    def _ready(self, sock: socket.socket, reused: bool) -> None:
+        self.line.connect_done(reused)
+        self.line.hold(_shutdown(sock))
+        sock.settimeout(self.line.left())
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+    def _put_conn(self, conn: Any) -> None:
+        # From here on the socket may be another request's: this one must not be able to cut it.
+        if conn and hasattr(conn, "line"):
+            conn.line.hold(None)
+        super()._put_conn(conn)
+
+
+class _TlsPool(_Pool, HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+POOLS = {"http": _Pool, "https": _TlsPool}
