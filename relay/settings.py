@@ -39,6 +39,7 @@ class Settings:
     upstream_url: str = row("", "URL", "OpenAI-compatible model server, with or without `/v1`.", url=True)
     upstream_key: str = row("", "secret", "API key for the model server.", secret=True)
     upstream_proxy: str = row("", "URL", "HTTP proxy on the way to the model server.", url=True)
+    upstream_ca: str = row("", "file", "CA file for the model server; empty: the usual authorities.", file=True)
     model: str = row("", "model id", "Default model; empty: the first that the model server lists.")
     embedded_model: bool = row(True, "on/off", "Run SmolLM2-135M beside the server when no model server is set.")
     embedded_parallel: int = row(4, "answers", "Answers that the embedded model writes at once.", low=1, high=64)
@@ -141,6 +142,8 @@ def _check(name: str, rule: Mapping[str, Any], value: Any) -> None:
         raise SettingError(f"{name}: expected one of {', '.join(rule['choices'])}, got {value!r}")
     if rule.get("url"):
         _check_url(name, value)
+    if rule.get("file") and not Path(value).is_file():
+        raise SettingError(f"{name}: expected the path of a file, got {value!r}")
     if rule.get("secret") and not value.isprintable():
         raise SettingError(f"{name}: expected one line of printable characters")
 
