@@ -1,0 +1,117 @@
+"""What is asked of an OpenAI-compatible model server, and what a chunk of its answer says.
+
+Servers differ in what they leave out, so a chunk is read leniently: what is missing, null or of another type counts as
+empty. Only what is no JSON object at all, or says that it is an error, raises.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+import orjson
+
+from relay.errors import UpstreamFailed, UpstreamNotAStream
+
+DONE = "[DONE]"
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_DETAIL_CHARS = 500
+
+
+class Delta(NamedTuple):
+    """Hold what one chunk adds to the first choice; `usage` is the server's own count of tokens."""
+
+    content: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: dict[str, Any] | None = None
+
+
+def request_body(model: str, messages: list[dict[str, Any]], max_tokens: int) -> dict[str, Any]:
+    """Build the body of a streamed chat completion.
+
+    `max_tokens` is always sent: there are servers that write to the end of the context without it, and one that goes on
+    writing for a client that has gone.
+    """
+    return {
+        "model": model,
+        "messages": messages,
+        "max_tokens": max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def parse(data: str) -> Delta | None:
+    """Read the data of one event of a streamed completion; None is the end, `[DONE]`.
+
+    A refusal is text for the reader as the answer is. Raises UpstreamFailed for an error reported in the stream,
+    UpstreamNotAStream for data that is no JSON object.
+    """
+    if data.strip() == DONE:
+        return None
+    chunk = _load(data)
+    if chunk.get("error") or ("error" in chunk and "choices" not in chunk):
+        raise UpstreamFailed(_reason(chunk["error"]))
+    choice = _first_choice(chunk.get("choices"))
+    delta = _dict(choice.get("delta"))
+    return Delta(
+        _text(delta, "content") or _text(delta, "refusal"),
+        _text(delta, "reasoning_content") or _text(delta, "reasoning"),
+        _text(choice, "finish_reason") or None,
+        _counts(chunk.get("usage")),
+    )
+
+
+def clean(text: str) -> str:
+    """Return text that UTF-8 and every database can carry: lone surrogates become U+FFFD, NULs go."""
+    return _LONE_SURROGATE.sub("\ufffd", text.replace("\0", ""))
+
+
+def _load(data: str) -> dict[str, Any]:
+    try:
+        chunk = orjson.loads(data)
+    except ValueError:
+        chunk = _load_anyway(data)
+    if not isinstance(chunk, dict):
+        raise UpstreamNotAStream(f"expected a JSON object, got {data[:_DETAIL_CHARS]!r}")
+    return chunk
+
+
+def _load_anyway(data: str) -> object:
+    # orjson refuses the escape of half a surrogate pair, which a model stopped inside an emoji does send. The standard
+    # library reads it; written out and mended, orjson takes it: so every chunk has passed the same strict reader.
+    try:
+        return orjson.loads(_LONE_SURROGATE.sub("\ufffd", json.dumps(json.loads(data), ensure_ascii=False)))
+    except (ValueError, RecursionError) as exc:
+        raise UpstreamNotAStream(f"expected JSON, got {data[:_DETAIL_CHARS]!r}") from exc
+
+
+def _reason(error: object) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    return message[:_DETAIL_CHARS] if message and isinstance(message, str) else "no message"
+
+
+def _first_choice(choices: object) -> dict[str, Any]:
+    found = choices if isinstance(choices, list) else []
+    return next((c for c in found if isinstance(c, dict) and c.get("index", 0) == 0), {})
+
+
+def _counts(usage: object) -> dict[str, Any] | None:
+    # Numbers and groups of numbers: what is passed on to readers is never deeper or wider than that.
+    counts = {name: _numbers(value) if isinstance(value, dict) else value for name, value in _dict(usage).items()}
+    return {name: value for name, value in counts.items() if isinstance(value, (int, float, dict))} or None
+
+
+def _numbers(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if isinstance(value, (int, float))}
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(holder: dict[str, Any], name: str) -> str:
+    value = holder.get(name)
+    return clean(value) if isinstance(value, str) else ""
