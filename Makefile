@@ -1,0 +1,34 @@
+# talkabout: `make run` serves the chat page, `make test` runs every check. Neither needs anything done before.
+
+.PHONY: setup run test lint lock docs clean
+
+setup:
+	@scripts/setup.sh server model browser
+
+run: setup
+	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
+
+test: setup
+	@scripts/setup.sh tests machine
+	@.venv/bin/python scripts/check.py
+
+lint: setup
+	@scripts/setup.sh tests
+	@.venv/bin/python scripts/check.py lint
+
+# Compile the lock files from what stands in the .in files and package.json. Pins that still fit stay as they are.
+UV = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+lock: setup
+	@scripts/setup.sh tests
+	$(UV) requirements.in -o requirements.txt
+	$(UV) --no-deps requirements-embedded.in -o requirements-embedded.txt
+	$(UV) requirements-dev.in -o requirements-dev.txt
+	npm install --package-lock-only --ignore-scripts --silent
+
+docs: setup
+	@.venv/bin/python -m relay.settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+
+clean:
+	rm -rf .venv node_modules static/vendor test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

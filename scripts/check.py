@@ -1,0 +1,103 @@
+"""Run every check one after the other, whatever fails, and close with one summary: `check.py [part ...]`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "test-results"
+BIN = Path(sys.executable).parent
+
+
+class Count(NamedTuple):
+    """How many checks of a part passed and failed."""
+
+    passed: int
+    failed: int
+
+
+def lint() -> Count:
+    """Check style, types, lock files and the syntax of our JavaScript."""
+    scripts = [*ROOT.glob("static/js/**/*.js"), *ROOT.glob("tests/js/**/*.js"), *ROOT.glob("scripts/*.mjs")]
+    commands: list[list[str | Path]] = [
+        [BIN / "ruff", "check"],
+        [BIN / "ruff", "format", "--check"],
+        [BIN / "mypy"],
+        [sys.executable, ROOT / "scripts/check_locks.py"],
+    ]
+    commands += [["node", "--check", script] for script in sorted(scripts)]
+    statuses = [run(*command) for command in commands]
+    return Count(statuses.count(0), len(statuses) - statuses.count(0))
+
+
+def python() -> Count:
+    """Run the Python tests that need no browser."""
+    return pytest("python", "not browser")
+
+
+def javascript() -> Count:
+    """Run the JavaScript tests under node."""
+    tap = RESULTS / "javascript.tap"
+    reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout"]
+    reporters += ["--test-reporter=tap", f"--test-reporter-destination={tap}"]
+    # The files by name: what a folder means to `node --test` differs between its versions.
+    status = run("node", "--test", *reporters, *sorted(ROOT.glob("tests/js/**/*.test.*js")))
+    found = dict(re.findall(r"^# (pass|fail|cancelled) (\d+)$", tap.read_text(), re.MULTILINE)) if tap.exists() else {}
+    return at_least_one(status, int(found.get("pass", 0)), int(found.get("fail", 0)) + int(found.get("cancelled", 0)))
+
+
+def browser() -> Count:
+    """Run the tests in a real Chromium."""
+    return pytest("browser", "browser")
+
+
+def pytest(name: str, marked: str) -> Count:
+    """Run the Python tests with or without a mark, and count them in the report that they leave."""
+    report = RESULTS / f"{name}.xml"
+    status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}")
+    suite = ET.parse(report).find("testsuite") if report.exists() else None
+    found = {
+        key: int(suite.get(key, 0)) if suite is not None else 0 for key in ("tests", "failures", "errors", "skipped")
+    }
+    failed = found["failures"] + found["errors"]
+    return at_least_one(status, max(0, found["tests"] - failed - found["skipped"]), failed)
+
+
+def at_least_one(status: int, passed: int, failed: int) -> Count:
+    """Count a part that broke off, or that found no tests at all, as one failure."""
+    return Count(passed, failed or int(status != 0 or not passed))
+
+
+def run(*command: str | Path) -> int:
+    """Run a command in the project's folder; return its exit status."""
+    print("\n$", *(str(word).replace(f"{ROOT}/", "") for word in command), flush=True)
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def main(names: list[str]) -> int:
+    """Run the named parts, or all; print the summary; return the exit status."""
+    parts: dict[str, Callable[[], Count]] = {each.__name__: each for each in (lint, python, javascript, browser)}
+    RESULTS.mkdir(exist_ok=True)
+    for old in RESULTS.iterdir():
+        old.unlink()
+    lines, total = [], Count(0, 0)
+    for name in names or parts:
+        began = time.monotonic()
+        count = parts[name]()
+        result = "FAILED" if count.failed else "ok"
+        lines.append(f"{name:<12}{result:<8}{sum(count):>6}{time.monotonic() - began:>9.1f}")
+        total = Count(total.passed + count.passed, total.failed + count.failed)
+    print(f"\n{'part':<12}{'result':<8}{'tests':>6}{'seconds':>9}", *lines, sep="\n")
+    print(f"{total.passed} passed, {total.failed} failed")
+    return int(total.failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
