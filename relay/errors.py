@@ -12,6 +12,8 @@
     │   └── StreamEnded          its end has been written already
     ├── Draining                 this process is being replaced
     ├── Overloaded               this process serves as many streams as it may
+    ├── JournalError             the journal cannot be read or written
+    ├── BadUserId                a user id that no channel can have
     └── UpstreamError            the model server
         ├── UpstreamUnreachable  no connection, no name, no TLS
         ├── UpstreamTimeout      connect, first byte, idle or total time is over
@@ -104,6 +106,19 @@ class Overloaded(TalkaboutError):
 
     public = "Too many answers are being written right now. Please try again in a moment."
     retriable = True
+
+
+class JournalError(TalkaboutError):
+    """The journal cannot be read or written: disk full, locked for too long, damaged."""
+
+    public = "The server cannot store answers right now."
+    retriable = True
+
+
+class BadUserId(TalkaboutError, ValueError):
+    """A user id that no channel can have."""
+
+    public = "A user id has 1 to 128 characters and no control characters."
 
 
 class UpstreamError(TalkaboutError):
