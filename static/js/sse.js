@@ -7,13 +7,18 @@ const MAX_EVENT_CHARS = 4_000_000;
 
 /**
  * Yield the events of a response body as {event, data, id}; `event` is undefined for a message.
- * Ends with the body, or when it was silent for too long. Leaving the loop closes the connection.
+ * With `comments`, comment lines come between them as {comment}. Ends with the body, or when it was silent for too
+ * long. Leaving the loop closes the connection.
  */
-export async function* readEvents(body, silenceMs = SILENCE_MS) {
+export async function* readEvents(body, silenceMs = SILENCE_MS, comments = false) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const events = [];
-  const parser = createParser({ maxBufferSize: MAX_EVENT_CHARS, onEvent: (event) => events.push(event) });
+  const parser = createParser({
+    maxBufferSize: MAX_EVENT_CHARS,
+    onEvent: (event) => events.push(event),
+    onComment: (comment) => comments && events.push({ comment }),
+  });
   try {
     for (;;) {
       const { done, value } = await readWithin(reader, silenceMs);
