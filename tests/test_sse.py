@@ -208,6 +208,15 @@ def test_fields_stand_in_a_fixed_order_with_the_id_last() -> None:
     assert wire == b"retry: 2000\nevent: open\ndata: a\ndata: b\nid: x:1\n\n"
 
 
+@pytest.mark.parametrize("case", table("our-encoder.json"))
+def test_the_encoder_writes_the_very_bytes_that_the_browser_tests_read(case: dict[str, Any]) -> None:
+    assert encode(**case["given"]) == case["wire"].encode()
+    for chunks in chunkings([case["wire"].encode()]):
+        decoder = Decoder()
+        assert decode(chunks, decoder) == expected([case["decodes_to"]])
+        assert decoder.retry == case["decodes_to_retry"]
+
+
 @pytest.mark.parametrize("event", ["", "a\nb", "a\rb", "a\r\nid: 1", "a\0"])
 def test_an_event_name_that_cannot_be_carried_is_refused(event: str) -> None:
     with pytest.raises(BadEventField):
