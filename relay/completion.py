@@ -1,0 +1,57 @@
+"""A model server's stream, read as the deltas of one completion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relay import chat
+from relay.chat import Delta
+from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
+from relay.sse import Decoder, Event
+from relay.upstream import Call
+
+
+def deltas(call: Call, max_event_bytes: int) -> Iterator[list[Delta]]:
+    """Yield the deltas of each read, until the upstream has said that the answer is complete.
+
+    What stands before an error in one read is yielded before the error is raised. Raises UpstreamBroken when the stream
+    ends without `[DONE]` and without a finish reason: a cut of a close-delimited body is a clean end of file, so that
+    nothing else tells the two apart.
+    """
+    decoder = Decoder(max_event_bytes)
+    finished = False
+    for chunk in call:
+        some: list[Delta] = []
+        try:
+            done = _parse(decoder.feed(chunk), some)
+        except TalkaboutError:
+            yield some
+            raise
+        if some:
+            finished = finished or any(delta.finish_reason for delta in some)
+            yield some
+        if done:
+            return
+    if not finished:
+        raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
+
+
+def _parse(events: list[Event], into: list[Delta]) -> bool:
+    """Append the deltas of some events; True at `[DONE]`."""
+    for event in events:
+        delta = chat.parse(event.data)
+        if delta is None:
+            return True
+        into.append(delta)
+    return False
+
+
+def read_to_end(call: Call) -> None:
+    """Read what follows `[DONE]`, so that the connection goes back to the pool; then close the call."""
+    try:
+        for _ in call:
+            pass
+    except UpstreamError:
+        pass  # the answer is whole already
+    finally:
+        call.close()

@@ -1,0 +1,50 @@
+"""The relay of the article: the model server's own lines, passed on as they arrive."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+import orjson
+
+from relay.errors import TalkaboutError, UpstreamBroken
+from relay.pipe import Pipe
+from relay.sse import WholeLines, encode
+from relay.upstream import Call
+
+# What the end of a completion looks like. Looked for only once the stream is over, in its last blocks: text that a
+# model writes stands inside JSON, where its quotes are escaped, so that it can never look like this.
+_END = re.compile(rb'^data: ?\[DONE\]|"finish_reason": ?"|^data: ?\{"error"', re.MULTILINE)
+_BLOCKS_AT_THE_END = 32
+
+
+def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> None:
+    """Pass every whole line of an opened call on, unaltered; close the pipe and the call.
+
+    Only whole lines go out, so that a heartbeat may stand between any two of them. A stream that breaks off gets a last
+    event `data: {"error": …}`.
+    """
+    lines = WholeLines(max_event_bytes)
+    seen: deque[bytes] = deque(maxlen=_BLOCKS_AT_THE_END)
+    last = b""
+    try:
+        for chunk in call:
+            if block := lines.feed(chunk):
+                seen.append(block)
+                pipe.put(block)
+        seen.append(lines.rest)
+        if not _END.search(b"".join(seen)):
+            raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
+        last = lines.rest
+    except TalkaboutError as error:
+        last = _error_event(pipe.reason or error, b"".join(seen)[-4:])
+    finally:
+        pipe.close(last)
+        call.close()
+
+
+def _error_event(error: TalkaboutError, before: bytes) -> bytes:
+    """Say what went wrong; an event that was left unfinished is ended first, else the two would become one."""
+    event = encode(orjson.dumps({"error": {"message": error.public, "type": "upstream_error"}}).decode())
+    unfinished = before and not before.endswith((b"\n\n", b"\n\r\n", b"\r\r"))
+    return b"\n" + event if unfinished else event
