@@ -1,8 +1,8 @@
 """The settings: one row each, read once at start-up from the environment and `.env`.
 
-A row is a field of `Settings`: its default, its unit, its bounds and a sentence. The name of the variable is the field's,
-in capitals and with the prefix TALKABOUT_ (HOST, PORT and WEB_CONCURRENCY go without, as every deployment tool writes
-them). A secret may also come from a file whose path stands in NAME_FILE. `docs/settings.md` is printed by
+A row is a field of `Settings`: its default, its unit, its bounds and a sentence. The name of the variable is the
+field's, in capitals and with the prefix TALKABOUT_ (HOST, PORT and WEB_CONCURRENCY go without, as every deployment tool
+writes them). A secret may also come from a file whose path stands in NAME_FILE. `docs/settings.md` is printed by
 `python -m relay.settings`.
 """
 
@@ -61,10 +61,14 @@ class Settings:
 
     max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
     max_body_bytes: int = row(1_048_576, "bytes", "Longest request body.", low=64, high=1 << 30)
-    channel_keep_s: float = row(86_400.0, "seconds", "How long a channel's events can be replayed.", low=1, high=31_536_000)
+    channel_keep_s: float = row(
+        86_400.0, "seconds", "How long a channel's events can be replayed.", low=1, high=31_536_000
+    )
     channel_keep_events: int = row(1000, "events", "How many events a channel keeps.", low=1, high=1_000_000)
 
-    auth: str = row("none", "mode", "`none`: each browser is its own user. `token`: a token is needed.", choices=("none", "token"))
+    auth: str = row(
+        "none", "mode", "`none`: each browser is its own user. `token`: a token is needed.", choices=("none", "token")
+    )
     tokens: str = row("", "secret", "`user=token` pairs for `TALKABOUT_AUTH=token`, separated by blanks.", secret=True)
     secret_key: str = row("", "secret", "Signs cookies; empty: made once and kept in the data folder.", secret=True)
 
@@ -163,14 +167,17 @@ def as_markdown() -> str:
     lines = [
         "# Settings",
         "",
-        "Set in the environment or in a file `.env` beside `wsgi.py`; the environment goes first. A wrong value stops start-up and",
-        "names itself. A secret can also be read from a file: put its path into the same name with `_FILE` behind it.",
-        "This page is printed from the code (`make docs`).",
+        "Set in the environment or in a file `.env` beside `wsgi.py`; the environment goes first. A wrong value stops",
+        "start-up and names itself. A secret can also be read from a file: put its path into the same name with `_FILE`",
+        "behind it. This page is printed from the code (`make docs`).",
         "",
         "| name | default | unit | what it does |",
         "|---|---|---|---|",
     ]
-    lines += [f"| `{variable(f)}` | {_default(f)} | {f.metadata['unit']} | {f.metadata['sentence']} |" for f in fields(Settings)]
+    lines += [
+        f"| `{variable(f)}` | {_default(f)} | {f.metadata['unit']} | {f.metadata['sentence']} |"
+        for f in fields(Settings)
+    ]
     return "\n".join(lines) + "\n"
 
 

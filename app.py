@@ -1,0 +1,90 @@
+"""The wiring: everything that talkabout consists of is put together here, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import partial
+from pathlib import Path
+
+from flask import Flask
+
+from answers.channels import Channels
+from answers.journal import Journal
+from relay import demo_model, embedded_model
+from relay.catalog import Catalog, Entry
+from relay.settings import Settings, prepare_data_dir
+from relay.upstream import Timeouts, Upstream
+from web import access, headers, i18n, ops, problems
+from web.article import article
+from web.channel import CUTS, channel
+from web.pages import pages
+from web.playground import playground
+from web.services import Services
+from web.streams import Streams
+
+EMBEDDED_PATIENCE_S = 30.0
+
+
+def create_app(settings: Settings, embedded_url: str = "") -> Flask:
+    """Make the application. Raises SettingError if the settings do not fit together."""
+    data_dir = prepare_data_dir(settings)
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=settings.secret_key or _kept_secret(data_dir), MAX_CONTENT_LENGTH=settings.max_body_bytes
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    journal = Journal(data_dir / "journal.sqlite3")
+    channels = Channels(journal, settings)
+    streams = Streams(settings.max_streams, settings.drain_s, partial(channels.listen, CUTS))
+    app.extensions["talkabout"] = Services(settings, catalog(settings, embedded_url), streams, journal, channels)
+    i18n.init_app(app)
+    problems.init_app(app)
+    headers.init_app(app)
+    access.init_app(app, settings)
+    ops.init_app(app)
+    for blueprint in (pages, playground, article, channel):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def catalog(settings: Settings, embedded_url: str) -> Catalog:
+    """List the upstreams: the configured one or else the embedded model, and the poem, which is always there."""
+    timeouts = Timeouts(
+        settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s, settings.total_timeout_s
+    )
+    entries = []
+    if settings.upstream_url:
+        configured = Upstream(
+            "upstream",
+            settings.upstream_url,
+            key=settings.upstream_key,
+            timeouts=timeouts,
+            retries=settings.upstream_retries,
+            proxy=settings.upstream_proxy,
+            ca=settings.upstream_ca,
+        )
+        entries.append(Entry(configured))
+    if embedded_url:
+        embedded = Upstream("embedded", embedded_url, timeouts=timeouts, patience_s=EMBEDDED_PATIENCE_S)
+        entries.append(Entry(embedded, (embedded_model.MODEL,)))
+    recital = demo_model.DemoModel(settings.poem_delay_ms / 1000)
+    poem = Upstream("poem", demo_model.BASE_URL, timeouts=timeouts, adapter=recital)
+    entries.append(Entry(poem, (demo_model.MODEL,)))
+    return Catalog(entries, settings.model)
+
+
+def _kept_secret(data_dir: Path) -> str:
+    """Read the key that signs cookies; the first worker that comes makes it, for all of them."""
+    path = data_dir / "secret_key"
+    if not path.exists():
+        mine = data_dir / f"secret_key.{os.getpid()}"
+        mine.touch(mode=0o600)
+        mine.write_text(secrets.token_hex(32), encoding="ascii")
+        try:
+            os.link(mine, path)  # atomic, and fails if another worker was faster
+        except FileExistsError:
+            pass
+        finally:
+            mine.unlink()
+    return path.read_text(encoding="ascii")

@@ -1,0 +1,95 @@
+"""How gunicorn runs talkabout: `gunicorn -c gunicorn.conf.py wsgi:app`. docs/operating.md explains the values."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+from relay import embedded_model
+from relay.errors import SettingError
+from relay.settings import load, prepare_data_dir
+from web import startup
+
+try:
+    settings = load()
+    data_dir = prepare_data_dir(settings)
+except SettingError as error:
+    sys.exit(f"talkabout: {error}")
+
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+workers = settings.web_concurrency
+worker_class = "gevent"
+reuse_port = True  # without it the kernel gives most connections to one worker
+worker_connections = 2 * settings.max_streams + 1000  # the cap is ours, with a 503; past gunicorn's own, requests hang
+timeout = 30
+graceful_timeout = int(settings.drain_s) + 10
+keepalive = 5  # 0 would lift the time limit on reading request headers
+control_socket_disable = True  # one fixed path a user: a second server would take it over
+max_requests = 0  # a worker that ends by count refuses connections while its streams run
+
+metrics_dir = data_dir / "metrics"
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)  # read when prometheus_client is imported, so before that
+
+from prometheus_client import multiprocess
+
+
+def on_starting(server: Any) -> None:
+    """Prepare what all workers share, before the first is forked."""
+    _refuse_taken_port()
+    shutil.rmtree(metrics_dir, ignore_errors=True)
+    metrics_dir.mkdir()
+    server.embedded = embedded_model.start(settings)
+    if server.embedded:
+        os.environ["_TALKABOUT_EMBEDDED_URL"] = server.embedded.base_url
+
+
+def _refuse_taken_port() -> None:
+    """Stop if something listens there: with reuse_port the kernel would let two servers share the port in silence."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            sys.exit(f"talkabout: HOST and PORT: cannot listen on {bind}: {error.strerror}")
+
+
+def when_ready(server: Any) -> None:
+    """Say where the server listens and what it talks to."""
+    startup.announce(settings, server.embedded.base_url if server.embedded else "")
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let the worker import our modules anew: those that this file has imported would survive a reload by SIGHUP."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("relay", "answers", "web", "app")]:
+        del sys.modules[name]
+
+
+def post_worker_init(worker: Any) -> None:
+    """Drain the worker's streams as soon as it is told to end: gunicorn itself would only wait, then kill."""
+    streams = worker.wsgi.extensions["talkabout"].streams
+
+    def watch() -> None:
+        while worker.alive:
+            time.sleep(0.1)
+        streams.drain()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Take a dead worker out of the gauges."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    """Stop what was started."""
+    if getattr(server, "embedded", None):
+        server.embedded.stop()

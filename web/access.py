@@ -1,0 +1,125 @@
+"""Who may: nobody is asked (`TALKABOUT_AUTH=none`), or a token is needed (`token`; CONTRACT section 8)."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, current_app, redirect, render_template, request, session
+from flask.sessions import SecureCookieSessionInterface
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from relay.errors import SettingError
+from relay.settings import Settings
+from web.body import form_fields
+
+access = Blueprint("access", __name__)
+
+_OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "static", "pages.language"}
+_MAX_TOKEN_CHARS = 512
+
+
+class Cookies(SecureCookieSessionInterface):
+    """Session cookies that are Secure exactly where the client came by https."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Follow the scheme of the request; gunicorn has it from the proxies that it trusts."""
+        return request.is_secure
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Guard every request. Raises SettingError if tokens are needed and there is none."""
+    app.session_interface = Cookies()
+    app.config.update(SESSION_COOKIE_NAME="talkabout", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
+    app.config["TALKABOUT_USERS"] = _users(settings) if settings.auth == "token" else None
+    app.before_request(_guard)
+    app.register_blueprint(access)
+
+
+def current_user() -> str:
+    """Name the user of this request; with `TALKABOUT_AUTH=none` each browser is its own, by its signed cookie."""
+    users = current_app.config["TALKABOUT_USERS"]
+    if users is None:
+        session.permanent = True
+        user: str = session.setdefault("user", uuid.uuid4().hex)
+        return user
+    return str(users.get(_token_digest(), ""))
+
+
+def require_user(user: str) -> None:
+    """Refuse, as if it did not exist, what belongs to another user."""
+    if current_app.config["TALKABOUT_USERS"] is not None and user != current_user():
+        raise NotFound
+
+
+@access.get("/login")
+def login() -> str:
+    """Show the form that asks for the token."""
+    return render_template("login.html")
+
+
+@access.post("/login")
+def enter() -> AnyResponse | tuple[str, int]:
+    """Give the session cookie for a token."""
+    users = current_app.config["TALKABOUT_USERS"]
+    digest = _digest(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip())
+    if users is not None and digest not in users:
+        return render_template("login.html", refused=True), 401
+    session.clear()
+    session["token"] = digest
+    return redirect("/", 303)
+
+
+@access.post("/logout")
+def leave() -> AnyResponse:
+    """Forget the session of this browser."""
+    session.clear()
+    return redirect("/login", 303)
+
+
+def _guard() -> AnyResponse | None:
+    if request.method not in ("GET", "HEAD", "OPTIONS") and "Authorization" not in request.headers:
+        _refuse_other_sites()
+    users = current_app.config["TALKABOUT_USERS"]
+    if users is None or request.endpoint in _OPEN_TO_ALL or _token_digest() in users:
+        return None
+    if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+        return redirect("/login", 303)
+    raise Unauthorized("A valid token is needed.", www_authenticate=WWWAuthenticate("bearer"))
+
+
+def _refuse_other_sites() -> None:
+    """Refuse a write that another site's page makes with this browser's cookie: by Fetch Metadata, else by Origin."""
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    foreign = site not in ("same-origin", "none") if site else origin and urlsplit(origin).netloc != request.host
+    if foreign:
+        raise Forbidden("This request came from another site.")
+
+
+def _token_digest() -> str:
+    """Take the digest of the token that came with the request, in its header or by the session cookie."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme:
+        return _digest(token.strip()) if scheme.lower() == "bearer" else ""
+    return str(session.get("token", ""))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _users(settings: Settings) -> dict[str, str]:
+    """Map the digest of each token to its user: a look-up by digest takes the same time whatever the token is."""
+    users = {}
+    for pair in settings.tokens.split():
+        user, _, token = pair.partition("=")
+        if not user or not token:
+            raise SettingError("TALKABOUT_TOKENS: expected user=token pairs, separated by blanks")
+        users[_digest(token)] = user
+    if not users:
+        raise SettingError("TALKABOUT_TOKENS: TALKABOUT_AUTH=token needs at least one user=token pair")
+    return users

@@ -1,0 +1,116 @@
+"""The article's endpoints, its paths kept letter for letter; docs/article.md maps each to the article's code."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import orjson
+from flask import Blueprint, Response, request
+
+from relay.emitter import SseEmitter
+from relay.errors import Draining, ReaderError, TalkaboutError
+from relay.poem import POEM
+from relay.sse import encode
+from web.body import Fields, form_fields, json_fields
+from web.services import services
+from web.streams import EVENT_STREAM
+
+article = Blueprint("article", __name__)
+
+
+@article.post("/talkeAbouttestSseEmitter")
+def talke_about_test_sse_emitter() -> Response:
+    """Recite the poem through an SseEmitter, a character an event, then `stop`."""
+    here = services()
+    json_fields().text("prompt", here.settings.max_prompt_chars)
+    emitter = SseEmitter(
+        max_bytes=here.settings.reader_buffer_bytes,
+        reader_timeout_s=here.settings.reader_timeout_s,
+        heartbeat_s=here.settings.heartbeat_s,
+        timeout_s=here.settings.total_timeout_s,
+    )
+    stream = here.streams.admit(emitter.pipe)
+    delay_s = here.settings.poem_delay_ms / 1000
+    threading.Thread(target=_recite, args=(emitter, delay_s), daemon=True).start()
+    return stream.response()
+
+
+def _recite(emitter: SseEmitter, delay_s: float) -> None:
+    with suppress(ReaderError, Draining):  # the emitter has ended by itself then
+        for character in POEM:
+            emitter.send(character)
+            time.sleep(delay_s)
+        emitter.send("stop")
+        emitter.complete()
+
+
+@article.route("/talkeAbouttestEvent", methods=["GET", "POST"])
+def talke_about_test_event() -> Response:
+    """Recite the poem straight into the response: `open`, a JSON object a character, `done`."""
+    here = services()
+    _prompt_from_anywhere().text("prompt", here.settings.max_prompt_chars, default="")
+    if request.method == "HEAD":  # Werkzeug would neither run the generator nor close it
+        return Response(mimetype=EVENT_STREAM)
+    return here.streams.admit(Recital(here.settings.poem_delay_ms / 1000)).response()
+
+
+def _prompt_from_anywhere() -> Fields:
+    if request.method != "POST":
+        return Fields(request.args.to_dict())
+    return json_fields() if request.mimetype == "application/json" else form_fields()
+
+
+class Recital:
+    """The poem as the blocks of a response, without a queue or a second thread of control between."""
+
+    def __init__(self, delay_s: float) -> None:
+        self.reason: TalkaboutError | None = None
+        self._delay_s = delay_s
+        self._abandoned = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield encode("{}", "open", retry=2000)
+        for character in POEM:
+            yield _json_event({"content": character})
+            if self._abandoned.wait(self._delay_s):
+                break
+        yield _json_event({"state": "interrupted" if self.reason else "complete"}, "done")
+
+    def abandon(self, reason: TalkaboutError, linger_s: float = 0.0) -> None:
+        """End after the character that is being written."""
+        self.reason = self.reason or reason
+        self._abandoned.set()
+
+
+def _json_event(data: dict[str, str], event: str | None = None) -> bytes:
+    return encode(orjson.dumps(data).decode(), event)
+
+
+@article.post("/talkeAbout")
+def talke_about() -> Response:
+    """Pass the model server's own event stream on, line by line, unaltered."""
+    prompt, model = _question("prompt")
+    return services().lines(prompt, model).response()
+
+
+@article.post("/stream")
+def stream() -> Response:
+    """Answer the prompt `name` as raw text or, where the client accepts one, as an event stream."""
+    prompt, model = _question("name")
+    if EVENT_STREAM in request.headers.get("Accept", ""):
+        return services().events(prompt, model).response()
+    return services().text(prompt, model, _ending).response("text/plain")
+
+
+def _question(field: str) -> tuple[str, str | None]:
+    fields = json_fields()
+    prompt = fields.text(field, services().settings.max_prompt_chars)
+    return prompt, fields.text("model", 256) if "model" in fields.values else None
+
+
+def _ending(error: TalkaboutError) -> str:
+    """Say in the text itself that it broke off: raw text has no other way once its headers are sent."""
+    return f"\n\n[{error.public}]\n"

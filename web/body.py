@@ -1,0 +1,89 @@
+"""Request bodies: read within bounds, checked field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from flask import current_app, request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+_MAX_FORM_FIELDS = 100
+
+
+class FieldError(Exception):
+    """A field of the request is wrong; becomes a 422 that names it."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+        self.detail = detail
+
+
+class Fields:
+    """The fields of one request, taken out by name and kind."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def text(self, name: str, max_chars: int, default: str | None = None) -> str:
+        """Take a text that is not blank; without a default it is required. Raises FieldError."""
+        value = self.values.get(name, default)
+        if value is None:
+            raise FieldError(name, f"The field {name} is required.")
+        if not isinstance(value, str):
+            raise FieldError(name, f"The field {name} must be a string.")
+        if not value.strip() and value != default:
+            raise FieldError(name, f"The field {name} must not be blank.")
+        if len(value) > max_chars:
+            raise FieldError(name, f"The field {name} may have at most {max_chars} characters; it has {len(value)}.")
+        return value
+
+    def anything(self, name: str) -> Any:
+        """Take a required value of any JSON type. Raises FieldError."""
+        if name not in self.values:
+            raise FieldError(name, f"The field {name} is required.")
+        return self.values[name]
+
+
+def json_fields() -> Fields:
+    """Read the body as a JSON object. Raises 400, 413 or 415."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Expected Content-Type: application/json.")
+    try:
+        value = orjson.loads(_read())
+    except orjson.JSONDecodeError as exc:
+        raise BadRequest("The body is not valid JSON.") from exc
+    if not isinstance(value, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return Fields(value)
+
+
+def form_fields() -> Fields:
+    """Read an HTML form, sent as application/x-www-form-urlencoded. Raises 413 or 415."""
+    if request.mimetype != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("Expected Content-Type: application/x-www-form-urlencoded.")
+    try:
+        pairs = parse_qsl(_read().decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
+    except ValueError as exc:
+        raise BadRequest("The form has too many fields.") from exc
+    return Fields(dict(pairs))
+
+
+def _read() -> bytes:
+    """Read the whole body; one more byte than allowed tells a chunked body that is too long from one that just fits."""
+    limit: int = current_app.config["MAX_CONTENT_LENGTH"]
+    if (request.content_length or 0) > limit:
+        raise RequestEntityTooLarge
+    try:
+        data: bytes = request.environ["wsgi.input"].read(_expected(limit))
+    except OSError as exc:  # gunicorn: bad chunk, or the client went away
+        raise BadRequest("The body could not be read.") from exc
+    if len(data) > limit:
+        raise RequestEntityTooLarge
+    return data
+
+
+def _expected(limit: int) -> int:
+    return limit + 1 if request.content_length is None else request.content_length

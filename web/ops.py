@@ -1,0 +1,65 @@
+"""What whoever runs the server asks of it: does it live, is it ready, what is it doing."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Blueprint, Flask, Response, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from relay.errors import JournalError
+from web.services import services
+
+ops = Blueprint("ops", __name__)
+
+REQUESTS = Counter("talkabout_requests", "Requests by endpoint and status.", ["endpoint", "status"])
+STREAMS = Gauge("talkabout_streams_open", "Open event streams.", multiprocess_mode="livesum")
+
+
+def init_app(app: Flask) -> None:
+    """Serve the three endpoints and count every request."""
+    app.register_blueprint(ops)
+    app.after_request(_count)
+
+
+def _count(response: Response) -> Response:
+    REQUESTS.labels(request.endpoint or "none", response.status_code).inc()
+    return response
+
+
+@ops.get("/healthz")
+def healthz() -> Response:
+    """The process lives."""
+    return jsonify(status="ok")
+
+
+@ops.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """Its journal and at least one upstream answer, and it is not being replaced."""
+    here = services()
+    parts = {
+        "journal": _journal_answers(),
+        "upstream": here.catalog.ready(),
+        "accepting": not here.streams.draining and len(here.streams) < here.streams.max_streams,
+    }
+    return jsonify(status="ready" if all(parts.values()) else "not ready", **parts), 200 if all(parts.values()) else 503
+
+
+def _journal_answers() -> bool:
+    try:
+        services().journal.end()
+    except JournalError:
+        return False
+    return True
+
+
+@ops.get("/metrics")
+def metrics() -> Response:
+    """Prometheus metrics over all workers (of this process alone where there is no shared folder for them)."""
+    STREAMS.set(len(services().streams))
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

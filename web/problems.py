@@ -1,0 +1,88 @@
+"""Errors before a stream: problem documents (RFC 9457) for programs, a page for people."""
+
+from __future__ import annotations
+
+import http
+import logging
+
+import orjson
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from relay.catalog import UnknownModel
+from relay.errors import BadUserId, Draining, JournalError, Overloaded, TalkaboutError, UpstreamError, UpstreamTimeout
+from web.body import FieldError
+
+log = logging.getLogger(__name__)
+
+_BUSY_RETRY_AFTER_S = 2
+
+
+def init_app(app: Flask) -> None:
+    """Make every error of this application a problem document."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(FieldError, _field)
+    app.register_error_handler(UnknownModel, _unknown_model)
+    app.register_error_handler(BadUserId, _bad_user_id)
+    app.register_error_handler(TalkaboutError, _ours)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def problem(status: int, detail: str, retry_after_s: int | None = None, **more: str) -> Response:
+    """Make the response of an error: HTML for a browser that opens a page, else application/problem+json.
+
+    `more` are further members of the problem document, as `field` or `code`.
+    """
+    title = http.HTTPStatus(status).phrase
+    if _wants_page():
+        response = Response(render_template("error.html", status=status, title=title, detail=detail), status)
+    else:
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+        response = Response(orjson.dumps(body), status, mimetype="application/problem+json")
+    if retry_after_s:
+        response.headers["Retry-After"] = str(retry_after_s)
+    return response
+
+
+def status_of(error: TalkaboutError) -> int:
+    """Say which status an error has when it comes before the stream."""
+    if isinstance(error, (Overloaded, Draining, JournalError)):
+        return 503
+    if isinstance(error, UpstreamTimeout):
+        return 504
+    return 502 if isinstance(error, UpstreamError) else 500
+
+
+def _wants_page() -> bool:
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def _http(error: HTTPException) -> Response:
+    response = problem(error.code or 500, error.description or "")
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            response.headers[name] = value
+    return response
+
+
+def _field(error: FieldError) -> Response:
+    return problem(422, error.detail, field=error.field)
+
+
+def _unknown_model(error: UnknownModel) -> Response:
+    return problem(422, error.public, field="model", code=error.code)
+
+
+def _bad_user_id(error: BadUserId) -> Response:
+    return problem(422, error.public, field="user_id", code=error.code)
+
+
+def _ours(error: TalkaboutError) -> Response:
+    log.warning("%s: %s", type(error).__name__, error)
+    status = status_of(error)
+    return problem(status, error.public, _BUSY_RETRY_AFTER_S if status == 503 else None, code=error.code)
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected error in %s %s", request.method, request.path, exc_info=error)
+    return problem(500, "Something went wrong on the server.")

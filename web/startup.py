@@ -1,0 +1,73 @@
+"""What the server says when it starts: where it listens, what it talks to, and what it could talk to."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from relay import demo_model, embedded_model
+from relay.errors import UpstreamError
+from relay.settings import Settings, unknown
+from relay.upstream import Timeouts, Upstream
+
+KNOWN_SERVERS = {
+    "Ollama": 11434,
+    "Xinference": 9997,
+    "llama.cpp": 8080,
+    "vLLM": 8000,
+    "LM Studio": 1234,
+}
+_PROBE = Timeouts(connect=0.2, first_byte=0.5, idle=0.5, total=1.0)
+
+
+def announce(settings: Settings, embedded_url: str) -> None:
+    """Print the address, the upstreams, and every warning that an operator should see before anyone else does."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    _say(f"talkabout listens on http://{host}:{settings.port}")
+    for line in _upstreams(settings, embedded_url):
+        _say(f"  {line}")
+    for line in _warnings(settings):
+        _say(f"  warning: {line}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the terminal is whom this is for
+
+
+def _upstreams(settings: Settings, embedded_url: str) -> list[str]:
+    lines = []
+    if settings.upstream_url:
+        lines.append(f"model server: {settings.upstream_url}")
+    if embedded_url:
+        lines.append(f"model: {embedded_model.MODEL} (embedded; it answers in a few seconds)")
+    else:
+        lines.append(f"no embedded model: {embedded_model.why_not(settings)}")
+    lines.append(f"model: {demo_model.MODEL} (built in)")
+    if not settings.upstream_url:
+        lines += [
+            f"{name} answers at {url}; to use it: TALKABOUT_UPSTREAM_URL={url}" for name, url in local_servers(settings)
+        ]
+    return lines
+
+
+def local_servers(settings: Settings) -> list[tuple[str, str]]:
+    """Find well-known model servers that answer on their usual port of this machine."""
+    return [
+        (name, url)
+        for name, port in KNOWN_SERVERS.items()
+        if port != settings.port and _answers(url := f"http://127.0.0.1:{port}")
+    ]
+
+
+def _answers(url: str) -> bool:
+    try:
+        return bool(Upstream("probe", url, timeouts=_PROBE, retries=0).models())
+    except UpstreamError:
+        return False
+
+
+def _warnings(settings: Settings) -> list[str]:
+    lines = [f"{name} is no setting of talkabout" for name in unknown(os.environ)]
+    if settings.auth == "none" and settings.host not in ("127.0.0.1", "::1", "localhost"):
+        lines.append(f"anyone who reaches {settings.host}:{settings.port} may use it (TALKABOUT_AUTH=none)")
+    return lines

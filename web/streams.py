@@ -1,0 +1,195 @@
+"""The open streams of this worker: how many there may be, who has gone, and how they end when the worker is replaced.
+
+gunicorn tells an application that a client has gone only when it writes (gunicorn#2010), never while a generator waits.
+So one thread a worker looks at the sockets of all open streams, without reading from them, and abandons the streams
+whose client has closed. A half-closed connection counts as closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from flask import Response, request
+
+from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError
+
+log = logging.getLogger(__name__)
+
+EVENT_STREAM = "text/event-stream"
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+_SWEEP_S = 0.4  # a gone client is noticed within a second
+_LINGER_S = 2.0  # what a drained stream gets to write its terminal event
+_TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given up after this
+
+
+class Source(Protocol):
+    """What can be streamed: a relay.pipe.Pipe, or anything else that can be iterated and abandoned."""
+
+    @property
+    def reason(self) -> TalkaboutError | None:
+        """Why it was abandoned, if it was."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def abandon(self, reason: TalkaboutError, linger_s: float = 0.0) -> None:
+        """End for that reason; with `linger_s` the terminal event may still be read."""
+
+
+class Stream:
+    """One admitted stream; leaves by itself when its response is closed."""
+
+    def __init__(self, streams: Streams, source: Source, resumable: bool) -> None:
+        self.source = source
+        self.resumable = resumable
+        self.cut_key = request.args.get("cut", "")
+        self._streams = streams
+        self._socket = _client_socket(request.environ)
+
+    def response(self, mimetype: str = EVENT_STREAM, headers: Mapping[str, str] | None = None) -> Response:
+        """Stream the source; the headers leave at once."""
+        response = Response(self._blocks(), mimetype=mimetype, headers={**HEADERS, **(headers or {})})
+        response.call_on_close(self.leave)
+        return response
+
+    def before(self, action: Callable[[], None]) -> None:
+        """Do what must succeed before the response begins; if it fails, the stream leaves and the error is raised.
+
+        What was stopped because the client went or the worker drains, fails for that reason.
+        """
+        try:
+            action()
+        except TalkaboutError as error:
+            reason = self.source.reason or error
+            self.leave()
+            raise reason from error
+
+    def leave(self) -> None:
+        """Take the stream off the list; its source is abandoned, if it has not ended. Idempotent."""
+        self._streams.remove(self)
+        self.source.abandon(ReaderGone("the response was closed"))
+
+    def gone(self) -> bool:
+        """Tell, without reading or waiting, if the client has closed its connection."""
+        if self._socket is None:
+            return False
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def cut(self) -> None:
+        """Tear the connection: whoever is blocked in writing to it gets an error at once."""
+        if self._socket is not None:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                log.debug("connection was closed already")
+
+    def _blocks(self) -> Iterator[bytes]:
+        yield b""  # makes gunicorn send the headers before there is anything to say
+        yield from self.source
+
+
+class Streams:
+    """All open streams of this worker."""
+
+    def __init__(
+        self, max_streams: int, drain_s: float, listen_for_cuts: Callable[[Callable[[str], None]], None]
+    ) -> None:
+        self.max_streams = max_streams
+        self.drain_s = drain_s
+        self.draining = False
+        self._open: set[Stream] = set()
+        self._lock = threading.Lock()
+        self._watching = False
+        self._listen_for_cuts: Callable[[Callable[[str], None]], None] | None = listen_for_cuts
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, source: Source, resumable: bool = False) -> Stream:
+        """Take a stream of the current request on; call its `response()`, or `leave()` if there is none.
+
+        Raises Overloaded or Draining before anything was begun. A resumable stream is ended as soon as the worker
+        drains, since its reader goes on elsewhere; the others get `drain_s` first.
+        """
+        stream = Stream(self, source, resumable)
+        if (
+            stream.cut_key and self._listen_for_cuts
+        ):  # only now, since listening costs a look at the journal now and then
+            listen, self._listen_for_cuts = self._listen_for_cuts, None
+            listen(self.cut)
+        with self._lock:
+            if self.draining:
+                raise Draining
+            if len(self._open) >= self.max_streams:
+                raise Overloaded(f"{len(self._open)} streams are open")
+            self._open.add(stream)
+            begin_watching, self._watching = not self._watching, True
+        if begin_watching:
+            threading.Thread(target=self._watch, daemon=True).start()
+        return stream
+
+    def remove(self, stream: Stream) -> None:
+        """Forget a stream."""
+        with self._lock:
+            self._open.discard(stream)
+
+    def cut(self, key: str) -> None:
+        """Tear the connections that were opened with `?cut=<key>` (the playground's button)."""
+        for stream in self._all():
+            if key and stream.cut_key == key:
+                stream.cut()
+
+    def drain(self) -> None:
+        """End every stream with its terminal event: resumable ones now, the others after `drain_s` at the latest."""
+        with self._lock:
+            self.draining = True
+        self._abandon(resumable_only=True)
+        deadline = time.monotonic() + self.drain_s
+        while self._open and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._abandon(resumable_only=False)
+
+    def _abandon(self, resumable_only: bool) -> None:
+        for stream in self._all():
+            if stream.resumable or not resumable_only:
+                stream.source.abandon(Draining("this worker is being replaced"), _LINGER_S)
+
+    def _all(self) -> list[Stream]:
+        with self._lock:
+            return list(self._open)
+
+    def _watch(self) -> None:
+        """Look after all open streams until there are none."""
+        while True:
+            time.sleep(_SWEEP_S)
+            for stream in self._all():
+                if isinstance(stream.source.reason, ReaderTooSlow):
+                    stream.cut()
+                elif stream.gone():
+                    stream.source.abandon(ReaderGone("the client has closed its connection"))
+            with self._lock:
+                if not self._open:
+                    self._watching = False
+                    return
+
+
+def _client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
+    """Take the plain socket of the request, where the server gives one, and bound how long it may be without answer."""
+    wrapped = environ.get("gunicorn.socket")
+    if wrapped is None:
+        return None
+    # gevent's own recv waits whatever the flags say, so that the socket below it is asked.
+    plain: socket.socket = getattr(wrapped, "_sock", wrapped)
+    if plain.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)
+    return plain
