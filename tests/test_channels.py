@@ -1,0 +1,303 @@
+"""Channels on the journal: live, resumed, pruned, over processes; the whole file runs again under gevent's patch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from answers.channels import Channels, _Reader
+from answers.journal import Entry, Journal
+from relay.errors import BadEventField, BadUserId, Draining, ReaderGone, ReaderTooSlow
+from relay.pipe import Pipe
+from relay.settings import Settings
+from relay.sse import Decoder, Event
+
+ROOT = Path(__file__).parent.parent
+PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+PUBLISH = """
+import sys
+from pathlib import Path
+from answers.channels import Channels
+from answers.journal import Journal
+from relay.settings import Settings
+channels = Channels(Journal(Path(sys.argv[1])), Settings())
+for n in range(int(sys.argv[2])):
+    channels.publish("ada", str(n))
+channels.announce("cuts", "from the other process")
+"""
+
+
+class Client:
+    """Read a channel as a browser would: events, and the last event ID to come back with."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe, self.blocks, self.decoder = pipe, iter(pipe), Decoder()
+        self.events: list[Event] = []
+
+    def take(self, count: int) -> list[Event]:
+        while len(self.events) < count:
+            self.events += self.decoder.feed(next(self.blocks))
+        taken, self.events = self.events[:count], self.events[count:]
+        return taken
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal.db")
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def channels(journal: Journal) -> Iterator[Channels]:
+    channels = Channels(journal, Settings())
+    yield channels
+    channels.close()
+
+
+def publish(channels: Channels, count: int, user: str = "ada") -> list[str]:
+    return [channels.publish(user, str(n)) for n in range(count)]
+
+
+def connect(channels: Channels, last_event_id: str | None = None, user: str = "ada") -> Client:
+    return Client(channels.subscribe(user, last_event_id))
+
+
+def ids(events: list[Event]) -> list[int]:
+    return [int(event.id) for event in events]
+
+
+def until(fact: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 30
+    while not fact():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.005)
+
+
+def test_a_channel_opens_with_the_current_id_and_the_reconnection_time(channels: Channels) -> None:
+    publish(channels, 3)
+    client = connect(channels)
+    assert client.take(1) == [Event('{"user": "ada"}', "open", "3")]
+    assert client.decoder.retry == 2000
+
+
+def test_what_is_published_reaches_every_reader_with_its_id(channels: Channels) -> None:
+    clients = [connect(channels), connect(channels)]
+    assert channels.publish("ada", '{"n": 1}', "note") == "1"
+    for client in clients:
+        assert client.take(2) == [Event('{"user": "ada"}', "open", "0"), Event('{"n": 1}', "note", "1")]
+
+
+def test_nobody_else_hears_it(channels: Channels) -> None:
+    bob = connect(channels, user="bob")
+    channels.publish("ada", "1")
+    channels.publish("bob", "2")
+    assert [event.data for event in bob.take(2)[1:]] == ["2"]
+
+
+def test_a_reader_that_comes_back_gets_what_it_missed_then_goes_on(channels: Channels) -> None:
+    publish(channels, 5)
+    client = connect(channels, "2")
+    assert ids(client.take(4)) == [2, 3, 4, 5]
+    publish(channels, 2)
+    assert ids(client.take(2)) == [6, 7]
+
+
+def test_a_cut_right_behind_open_loses_nothing(channels: Channels) -> None:
+    publish(channels, 5)
+    cut = connect(channels, "2")
+    opening = cut.take(1)
+    cut.pipe.abandon(ReaderGone())
+    assert ids(connect(channels, opening[0].id).take(4)) == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("cursor", ["abc", "-1", "1.5", "٣", "9" * 400, "9" * 18, "6"])
+def test_a_cursor_that_never_was_gets_a_reset_and_all_that_is_kept(channels: Channels, cursor: str) -> None:
+    publish(channels, 5)
+    events = connect(channels, cursor).take(7)
+    assert events[:2] == [Event('{"user": "ada"}', "open", "0"), Event('{"from": 1}', "reset", "0")]
+    assert ids(events[2:]) == [1, 2, 3, 4, 5]
+
+
+def test_a_cursor_that_was_pruned_gets_a_reset_and_all_that_is_kept(journal: Journal) -> None:
+    channels = Channels(journal, Settings(channel_keep_events=2))
+    publish(channels, 5)
+    events = connect(channels, "1").take(4)
+    assert [event.event for event in events] == ["open", "reset", "message", "message"]
+    assert (ids(events), events[1].data) == ([1, 3, 4, 5], '{"from": 4}')
+    channels.close()
+
+
+def test_the_oldest_cursor_that_needs_nothing_pruned_gets_no_reset(journal: Journal) -> None:
+    channels = Channels(journal, Settings(channel_keep_events=2))
+    publish(channels, 5)
+    assert ids(connect(channels, "3").take(3)) == [3, 4, 5]
+    channels.close()
+
+
+def test_a_channel_that_was_pruned_whole_still_knows_its_place(channels: Channels, journal: Journal) -> None:
+    publish(channels, 3)
+    journal.prune(time.time() + 1, 10)
+    client = connect(channels, "1")
+    assert [(event.event, event.id) for event in client.take(2)] == [("open", "1"), ("reset", "3")]
+    assert channels.publish("ada", "0") == "4" and ids(client.take(1)) == [4]
+
+
+def test_a_replay_larger_than_what_may_wait_is_paced_by_the_reader(journal: Journal) -> None:
+    channels = Channels(journal, Settings(reader_buffer_bytes=1024))
+    publish(channels, 300)
+    client = connect(channels, "0")
+    assert ids(client.take(301)) == [0, *range(1, 301)]
+    assert client.pipe.reason is None
+    channels.close()
+
+
+def test_nothing_is_doubled_or_lost_between_replay_and_live(channels: Channels) -> None:
+    publish(channels, 200)
+    publisher = threading.Thread(target=publish, args=(channels, 200))
+    publisher.start()
+    for _ in range(10):
+        client = connect(channels, "0")
+        assert ids(client.take(401)) == list(range(401))
+        client.pipe.abandon(ReaderGone())
+    publisher.join()
+
+
+def test_a_reader_that_lost_entries_to_pruning_is_told_so() -> None:
+    reader = _Reader("channel:ada", 3, Pipe(max_bytes=100, reader_timeout_s=1, heartbeat_s=1))
+    assert reader.block(Entry(9, "channel:ada", 3, b"seen")) == b""
+    assert reader.block(Entry(9, "channel:ada", 4, b"next")) == b"next"
+    block = reader.block(Entry(9, "channel:ada", 7, b"data: 7\nid: 7\n\n"))
+    assert Decoder().feed(block) == [Event('{"from": 7}', "reset", "6"), Event("7", "message", "7")]
+
+
+def test_a_slow_reader_is_dropped_and_the_others_feel_nothing(journal: Journal) -> None:
+    channels = Channels(journal, Settings(reader_buffer_bytes=1024))
+    slow, quick = channels.subscribe("ada", None), connect(channels)
+    for n in range(30):
+        channels.publish("ada", json.dumps("x" * 100))
+        assert ids(quick.take(1)) == [n]
+    until(lambda: slow.reason is not None)
+    assert isinstance(slow.reason, ReaderTooSlow) and quick.pipe.reason is None
+    channels.close()
+
+
+def test_silence_is_filled_with_comments(journal: Journal) -> None:
+    channels = Channels(journal, Settings(heartbeat_s=0.05))
+    blocks = iter(channels.subscribe("ada", None))
+    assert next(blocks).startswith(b"retry: 2000\nevent: open\n") and next(blocks) == b": ping\n"
+    channels.close()
+
+
+def test_the_tail_runs_only_while_somebody_follows(channels: Channels) -> None:
+    def tails() -> int:
+        return sum("_follow" in thread.name for thread in threading.enumerate())
+
+    before = tails()
+    client = connect(channels)
+    assert tails() == before + 1
+    client.pipe.abandon(ReaderGone())
+    until(lambda: tails() == before)
+    again = connect(channels)
+    publish(channels, 1)
+    assert ids(again.take(2)) == [0, 1]
+
+
+def test_a_drained_channel_ends_with_a_terminal_event(channels: Channels) -> None:
+    client = connect(channels)
+    client.take(1)
+    client.pipe.abandon(Draining(), linger_s=30)
+    (event,) = client.take(1)
+    assert event.event == "done" and json.loads(event.data)["error"]["message"] == Draining.public
+    assert list(client.blocks) == []
+
+
+def test_close_ends_every_channel_and_takes_no_more(channels: Channels) -> None:
+    live = connect(channels)
+    channels.close()
+    assert [event.event for event in live.take(2)] == ["open", "done"]
+    with pytest.raises(Draining):
+        channels.subscribe("ada", None)
+
+
+def test_a_listener_hears_what_is_announced_from_now_on(channels: Channels) -> None:
+    heard: list[str] = []
+    channels.announce("cuts", "before")
+    channels.listen("cuts", heard.append)
+    channels.announce("cuts", "愛")
+    until(lambda: heard == ["愛"])
+
+
+def test_a_listener_that_raises_stops_nobody(channels: Channels, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+    channels.listen("cuts", lambda text: heard.append(text[1_000]))
+    channels.listen("cuts", heard.append)
+    channels.announce("cuts", "x")
+    until(lambda: heard == ["x"])
+    assert "a listener of cuts failed" in caplog.text
+
+
+def test_a_user_can_neither_read_nor_make_an_announcement(channels: Channels) -> None:
+    heard: list[str] = []
+    channels.listen("cuts", heard.append)
+    client = connect(channels, user="cuts")
+    channels.publish("cuts", "mine")
+    channels.announce("cuts", "ours")
+    until(lambda: bool(heard))
+    assert heard == ["ours"] and [event.data for event in client.take(2)[1:]] == ["mine"]
+
+
+@pytest.mark.parametrize("user", ["", "x" * 129, "a\nb", "a\0", "\x85", "\ud83d"])
+def test_a_user_id_that_no_channel_can_have_is_refused(channels: Channels, user: str) -> None:
+    with pytest.raises(BadUserId):
+        channels.subscribe(user, None)
+    with pytest.raises(BadUserId):
+        channels.publish(user, "1")
+
+
+@pytest.mark.parametrize("user", ["x" * 128, "愛 而/不得", "👩‍👩‍👧", "' OR 1=1 --", "%00"])
+def test_any_other_text_is_a_user_id(channels: Channels, user: str) -> None:
+    client = connect(channels, user=user)
+    channels.publish(user, "1")
+    events = client.take(2)
+    assert json.loads(events[0].data) == {"user": user} and events[1].data == "1"
+
+
+def test_a_refused_event_takes_no_id(channels: Channels) -> None:
+    with pytest.raises(BadEventField):
+        channels.publish("ada", "1", "two\nlines")
+    assert channels.publish("ada", "1") == "1"
+
+
+def test_old_events_are_pruned_by_whoever_publishes(journal: Journal) -> None:
+    publish(Channels(journal, Settings()), 3)
+    time.sleep(0.02)
+    Channels(journal, Settings(channel_keep_s=0.01)).publish("bob", "1")
+    assert (journal.first("channel:ada"), journal.last("channel:ada")) == (4, 3)
+
+
+def test_what_another_process_publishes_arrives_in_order_and_once(channels: Channels, tmp_path: Path) -> None:
+    heard: list[str] = []
+    channels.listen("cuts", heard.append)
+    clients = [connect(channels), connect(channels, "0")]
+    other = subprocess.Popen([sys.executable, "-c", PUBLISH, str(tmp_path / "journal.db"), "50"], cwd=ROOT)
+    publish(channels, 50)
+    for client in clients:
+        assert ids(client.take(101)) == list(range(101))
+    assert other.wait(30) == 0
+    until(lambda: heard == ["from the other process"])
+
+
+@pytest.mark.skipif("gevent" in sys.modules, reason="this is the patched run")
+def test_all_of_this_holds_under_gevent() -> None:
+    command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 skipped" in done.stdout
