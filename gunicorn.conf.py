@@ -6,6 +6,7 @@ monkey.patch_all()
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -74,6 +75,8 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Drain the worker's streams as soon as it is told to end: gunicorn itself would only wait, then kill."""
+    # A terminal's Ctrl-C reaches the workers too; the master's word is enough, and a second one leaves tracebacks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     streams = worker.wsgi.extensions["talkabout"].streams
 
     def watch() -> None:
