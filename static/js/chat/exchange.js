@@ -7,6 +7,7 @@ const LANG = document.documentElement.lang;
 
 export class Exchange {
   #t;
+  #follow;
   #writer;
   #part;
 
@@ -14,6 +15,7 @@ export class Exchange {
     this.root = root;
     this.prompt = prompt;
     this.#t = t;
+    this.#follow = follow;
     this.#part = (name) => root.querySelector(`[data-${name}]`);
     this.#writer = new Writer((change) => follow.keep(change));
     this.#part('question').textContent = prompt;
@@ -24,9 +26,8 @@ export class Exchange {
   begin() {
     this.#writer.reset(this.#part('answer'), this.#part('reasoning-text'));
     this.#part('reasoning').hidden = true;
-    this.#part('error').hidden = true;
-    this.#part('retry').hidden = true;
     this.root.dataset.state = 'running';
+    this.#show('error-text', 'error', '');
   }
 
   /** Append what came. */
@@ -38,22 +39,26 @@ export class Exchange {
 
   /** Show a phase; gives its words. */
   phase(phase) {
-    return this.#say(phaseWords(phase, this.#t));
+    const words = phaseWords(phase, this.#t);
+    if (words) this.#show('state', 'state', words);
+    return words;
   }
 
   /** Show how the answer ended; gives the words for it. */
   end(end) {
     this.#writer.flush();
-    this.root.dataset.state = end.state;
+    const words = endWords(end, this.#t, LANG);
     const error = errorWords(end, this.#t, LANG, navigator.onLine);
-    this.#part('error').textContent = error;
-    this.#part('error').hidden = !error;
-    this.#part('retry').hidden = !error && end.state !== 'interrupted';
-    return `${this.#say(endWords(end, this.#t, LANG))} ${error}`.trim();
+    this.#follow.keep(() => {
+      this.root.dataset.state = end.state;
+      this.#show('state', 'state', words);
+      this.#show('error-text', 'error', error);
+    });
+    return error || words;
   }
 
-  #say(words) {
-    if (words) this.#part('state').textContent = words;
-    return words;
+  #show(text, box, words) {
+    this.#part(text).textContent = words;
+    this.#part(box).hidden = !words;
   }
 }

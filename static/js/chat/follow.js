@@ -11,7 +11,8 @@ export function stillFollowing(following, before, now) {
 export class Follow {
   #scroller;
   #button;
-  #following = true;
+  #begun = false; // until there is something to follow
+  #following = false;
   #place;
 
   constructor(scroller, button) {
@@ -28,14 +29,16 @@ export class Follow {
     this.settle();
   }
 
-  /** After something grew: stay at the end, or show the way there. */
+  /** After something grew: stay at the end, or show the way there; an empty page is left alone. */
   settle() {
+    if (!this.#begun) return;
     if (this.#following) this.toEnd();
     else this.#button.hidden = this.#measure().gap < AT_END_PX;
   }
 
   /** Go to the end, and follow from now on. */
   toEnd() {
+    this.#begun = true;
     this.#following = true;
     this.#button.hidden = true;
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
@@ -43,6 +46,7 @@ export class Follow {
   }
 
   #scrolled() {
+    if (!this.#begun) return;
     const now = this.#measure();
     this.#following = stillFollowing(this.#following, this.#place, now);
     this.#button.hidden = this.#following || now.gap < AT_END_PX;

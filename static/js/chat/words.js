@@ -6,7 +6,7 @@ const PHASES = {
   thinking: 'live.thinking',
   writing: 'live.writing',
 };
-const STATES = { stopped: 'live.stopped', interrupted: 'live.interrupted', failed: 'live.failed' };
+const BROKEN = { interrupted: 'live.interrupted', failed: 'live.failed' };
 const STATUSES = {
   401: 'live.sign_in',
   413: 'live.too_long',
@@ -21,32 +21,33 @@ export function phaseWords(phase, t) {
   return t(PHASES[phase]);
 }
 
-/** Say how an answer ended, with the time to its first word and its speed. */
+/** Say that an answer ended well, with the time to its first word and its speed; empty if it did not. */
 export function endWords(end, t, lang) {
-  if (end.state in STATES) return t(STATES[end.state]);
+  if (end.state in BROKEN) return '';
+  if (end.state === 'stopped') return t('live.stopped');
   const words = [t(end.finish_reason === 'length' ? 'live.length' : 'live.complete')];
-  if (end.ttft_ms != null) words.push(t('live.first', { time: seconds(end.ttft_ms / 1000, lang) }));
-  if (end.tokens_per_s) words.push(t('live.speed', { speed: number(end.tokens_per_s, lang) }));
+  if (end.ttft_ms != null) words.push(t('live.first', { time: number(end.ttft_ms / 1000, lang, 2) }));
+  if (end.tokens_per_s) words.push(t('live.speed', { speed: number(end.tokens_per_s, lang, 1) }));
   return words.join(' · ');
 }
 
-/** Say what went wrong; empty if nothing did. */
+/** Say what went wrong, and why; empty if nothing did. */
 export function errorWords(end, t, lang, online = true) {
-  if (end.refusal) return refusalWords(end.refusal, t, lang, online);
-  if (end.error) return t(`problem.${end.error.code}`) ?? end.error.message;
-  return end.whole === false ? t('live.not_whole') : '';
+  const words = [t(BROKEN[end.state]), reason(end, t, lang, online), end.whole === false && t('live.not_whole')];
+  return words.filter(Boolean).join(' ');
+}
+
+function reason({ refusal, error }, t, lang, online) {
+  if (refusal) return refusalWords(refusal, t, lang, online);
+  return error && (t(`problem.${error.code}`) ?? error.message);
 }
 
 function refusalWords({ status, retryAfterS }, t, lang, online) {
   if (!status) return t(online ? 'live.unreachable' : 'live.offline');
   const words = t(STATUSES[status] ?? 'live.refused', { status });
-  return retryAfterS ? `${words} ${t('live.wait', { time: seconds(retryAfterS, lang) })}` : words;
+  return retryAfterS ? `${words} ${t('live.wait', { time: number(retryAfterS, lang, 0) })}` : words;
 }
 
-function seconds(value, lang) {
-  return number(value, lang, { style: 'unit', unit: 'second', unitDisplay: 'short' });
-}
-
-function number(value, lang, options) {
-  return new Intl.NumberFormat(lang, { maximumSignificantDigits: 2, ...options }).format(value);
+function number(value, lang, maximumFractionDigits) {
+  return new Intl.NumberFormat(lang, { maximumFractionDigits }).format(value);
 }
