@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+
+import { endWords, errorWords, phaseWords } from '../../static/js/chat/words.js';
+import { fill, messagesFrom } from '../../static/js/messages.js';
+
+function sayIn(tag) {
+  const messages = readFileSync(new URL(`../../web/translations/${tag}.json`, import.meta.url), 'utf8');
+  return messagesFrom({ dataset: { messages } });
+}
+
+const t = sayIn('en');
+const done = { state: 'complete', finish_reason: 'stop', ttft_ms: 345, tokens_per_s: 1234.56 };
+
+test('a good end tells the time to the first word and the speed', () => {
+  assert.equal(endWords(done, t, 'en'), 'Done · first word after 0.35 s · 1,234.6 tokens/s');
+  assert.equal(endWords(done, sayIn('zh-Hans'), 'zh-Hans'), '已完成 · 0.35 秒后出现第一个字 · 每秒 1,234.6 个 token');
+});
+
+test('what is not known is not said', () => {
+  assert.equal(endWords({ state: 'complete', ttft_ms: null, tokens_per_s: null }, t, 'en'), 'Done');
+  assert.equal(endWords({ ...done, finish_reason: 'length', ttft_ms: null, tokens_per_s: null }, t, 'en'), t('live.length'));
+});
+
+test('a stopped answer is no error', () => {
+  assert.equal(endWords({ state: 'stopped' }, t, 'en'), 'Stopped');
+  assert.equal(errorWords({ state: 'stopped' }, t, 'en'), '');
+});
+
+const ERRORS = [
+  [{ state: 'interrupted' }, 'The answer broke off before its end.'],
+  [{ state: 'failed', error: { code: 'upstream_timeout', message: 'x' } }, 'No answer came. The model server took too long.'],
+  [{ state: 'failed', error: { code: 'upstream_refused', message: 'Status 401.' } }, 'No answer came. Status 401.'],
+  [{ state: 'complete', whole: false }, t('live.not_whole')],
+  [{ state: 'complete', whole: true }, ''],
+  [{ state: 'failed', refusal: { status: 429, retryAfterS: 7 } }, 'No answer came. Too many questions at once. Please try again in 7 s.'],
+  [{ state: 'failed', refusal: { status: 503, retryAfterS: null } }, 'No answer came. Too many answers are being written right now.'],
+  [{ state: 'failed', refusal: { status: 418 } }, 'No answer came. The server refused the question (418).'],
+  [{ state: 'failed', refusal: { status: 0 } }, 'No answer came. The server cannot be reached.'],
+];
+
+for (const [end, words] of ERRORS) {
+  test(`error: ${JSON.stringify(end)}`, () => assert.equal(errorWords(end, t, 'en'), words));
+}
+
+test('without a network the reader is told that, and not that the server is down', () => {
+  assert.match(errorWords({ state: 'failed', refusal: { status: 0 } }, t, 'en', false), /You are offline/);
+});
+
+test('phases have words, and one that is not known here has none', () => {
+  assert.equal(phaseWords('thinking', t), 'Thinking…');
+  assert.equal(phaseWords('dreaming', t), undefined);
+});
+
+test('a message keeps braces that are no value of it', () => {
+  assert.equal(fill('{a} and {b}', { a: '{b}' }), '{b} and {b}');
+});
