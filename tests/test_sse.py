@@ -1,31 +1,19 @@
-"""The encoder and the decoder against the tables of tests/conformance, and what the tables leave open."""
+"""The decoder against the tables of tests/conformance, and what the tables leave open."""
 
 from __future__ import annotations
 
 import base64
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relay.errors import BadEventField, EventTooLong
-from relay.sse import PING, Decoder, Event, WholeLines, encode
+from relay.errors import EventTooLong
+from relay.sse import Decoder, Event, WholeLines
+from tests.sse_tables import HERE, LD, PEERS, WPT, LineRecorder, chunkings, decode, expected, table, unpack
 
-HERE = Path(__file__).parent / "conformance"
-LARGE = 16_384
-
-
-def table(name: str, *kinds: str) -> list[Any]:
-    cases = json.loads((HERE / name).read_text(encoding="utf-8"))["cases"]
-    return [pytest.param(c, id=c["name"]) for c in cases if not kinds or c["kind"] in kinds]
-
-
-PEERS = "peer-decoder-cases.json"
-LD = "ld-contract-cases.json"
-WPT = "wpt-eventsource.json"
 BEHAVIOURS = json.loads((HERE / LD).read_text(encoding="utf-8"))["behaviours"]
 # A wrong Content-Type is refused by whoever opens the connection; the decoder never sees those bytes.
 DECODER_CASES = [
@@ -33,47 +21,6 @@ DECODER_CASES = [
     for p in table(PEERS, "decoder") + table(LD, "decoder") + table(WPT)
     if not p.values[0].get("expect_connection_failure")
 ]
-
-
-class LineRecorder(Decoder):
-    """Keep each line as the decoder sees it: comments are lines that it skips."""
-
-    def __init__(self, last_event_id: str = "") -> None:
-        super().__init__(last_event_id=last_event_id)
-        self.seen: list[str] = []
-
-    def lines(self, chunk: bytes) -> list[bytes]:
-        lines = super().lines(chunk)
-        self.seen += [line.decode("utf-8", "replace") for line in lines]
-        return lines
-
-    def comments(self) -> list[str]:
-        return [line[1:] for line in self.seen if line.startswith(":")]
-
-
-def unpack(chunks: list[str]) -> list[bytes]:
-    return [base64.b64decode(c) for c in chunks]
-
-
-def chunkings(chunks: list[bytes]) -> Iterator[list[bytes]]:
-    """As given, whole, byte by byte, cut at each position (large ones: at each position, many at once)."""
-    whole = b"".join(chunks)
-    yield chunks
-    yield [whole]
-    yield [whole[i : i + 1] for i in range(len(whole))]
-    if len(whole) <= LARGE:
-        yield from ([whole[:i], whole[i:]] for i in range(1, len(whole)))
-    else:
-        yield from ([whole[:i], *(whole[j : j + 61] for j in range(i, len(whole), 61))] for i in range(1, 62))
-
-
-def decode(chunks: list[bytes], decoder: Decoder | None = None) -> list[Event]:
-    decoder = decoder or Decoder()
-    return [event for chunk in chunks for event in decoder.feed(chunk)]
-
-
-def expected(events: list[dict[str, str]]) -> list[Event]:
-    return [Event(e["data"], e["type"], e["lastEventId"]) for e in events]
 
 
 @pytest.mark.parametrize("case", DECODER_CASES)
@@ -160,98 +107,6 @@ def test_past_the_bound_nothing_is_kept_and_only_a_new_decoder_goes_on(case: dic
     assert Decoder(16).feed(b"data: hello\n\n") == [Event("hello")]
 
 
-# ---- the encoder -----------------------------------------------------------------------------------------------------
-
-
-def our_bytes(given: dict[str, Any]) -> bytes:
-    """Write what a peer's encoder was asked for with ours: `sep` is always LF, comments are always PING."""
-    if "raw" in given:
-        return WholeLines().feed(given["raw"].encode())
-    comment = PING if "comment" in given else b""
-    if "data" not in given:
-        return comment
-    data = json.dumps(given["data"], separators=(",", ":")) if given.get("json") else given["data"]
-    return comment + encode(data, **{k: given[k] for k in ("event", "id", "retry") if k in given})
-
-
-def our_line(call: list[Any]) -> bytes:
-    """Return the line of one of our blocks that matches a peer's call for a single field."""
-    name, value = (*call, None)[:2]
-    if name in ("comment", "dispatch"):
-        return PING if name == "comment" else encode("x")[-1:]
-    block = encode(json.dumps(value)) if name == "data" else encode("x", **{name: value})
-    return next(line + b"\n" for line in block.split(b"\n") if line.startswith(name.encode()))
-
-
-@pytest.mark.parametrize("case", table(PEERS, "encoder"))
-def test_what_the_encoder_writes_decodes_to_what_the_table_says(case: dict[str, Any]) -> None:
-    given = case["input"]
-    ours = b"".join(map(our_line, given["calls"])) if "calls" in given else our_bytes(given)
-    for wire in (ours, base64.b64decode(case["expected_bytes"])):
-        for chunks in chunkings([wire]):
-            decoder = LineRecorder()
-            assert decode(chunks, decoder) == expected(case["decodes_to"])
-            assert decoder.retry == case["decodes_to_retry"]
-            assert len(decoder.comments()) == len(case["decodes_to_comments"])
-    assert decoder.comments() == case["decodes_to_comments"]
-
-
-@pytest.mark.parametrize("case", table(PEERS, "text-map"))
-def test_line_ends_in_data_arrive_as_line_feeds_and_none_is_lost(case: dict[str, Any]) -> None:
-    [event] = decode([encode(case["input"])])
-    assert event.data == case["input"].replace("\r\n", "\n").replace("\r", "\n")
-    assert event.data.rstrip("\n") == case["expected"]
-
-
-def test_fields_stand_in_a_fixed_order_with_the_id_last() -> None:
-    wire = encode("a\nb", event="open", id="x:1", retry=2000)
-    assert wire == b"retry: 2000\nevent: open\ndata: a\ndata: b\nid: x:1\n\n"
-
-
-@pytest.mark.parametrize("case", table("our-encoder.json"))
-def test_the_encoder_writes_the_very_bytes_that_the_browser_tests_read(case: dict[str, Any]) -> None:
-    assert encode(**case["given"]) == case["wire"].encode()
-    for chunks in chunkings([case["wire"].encode()]):
-        decoder = Decoder()
-        assert decode(chunks, decoder) == expected([case["decodes_to"]])
-        assert decoder.retry == case["decodes_to_retry"]
-
-
-@pytest.mark.parametrize("event", ["", "a\nb", "a\rb", "a\r\nid: 1", "a\0"])
-def test_an_event_name_that_cannot_be_carried_is_refused(event: str) -> None:
-    with pytest.raises(BadEventField):
-        encode("x", event=event)
-
-
-@pytest.mark.parametrize("id", ["", "a b", "a\n", "1\ndata: x", "\0", "…", "é", "x" * 129])
-def test_an_id_that_cannot_be_carried_is_refused(id: str) -> None:
-    with pytest.raises(BadEventField):
-        encode("x", id=id)
-
-
-def test_a_retry_is_whole_milliseconds() -> None:
-    with pytest.raises(BadEventField):
-        encode("x", retry=-1)
-    with pytest.raises(TypeError):
-        encode("x", retry="1000")  # type: ignore[arg-type]
-
-
-def test_a_lone_surrogate_becomes_a_question_mark_and_a_nul_stays() -> None:
-    assert encode("a\ud83d\0") == b"data: a?\0\n\n"
-
-
-def test_unicode_line_separators_are_no_line_ends() -> None:
-    text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
-    assert encode(text).count(b"\n") == 2
-    assert decode([encode(text)]) == [Event(text)]
-
-
-def test_a_ping_is_one_comment_line_that_dispatches_nothing() -> None:
-    decoder = LineRecorder()
-    assert decode([b"data: a\n", PING, b"data: b\n\n", PING], decoder) == [Event("a\nb")]
-    assert decoder.comments() == [" ping", " ping"]
-
-
 # ---- what the tables leave open --------------------------------------------------------------------------------------
 
 
@@ -274,13 +129,28 @@ def test_the_relay_keeps_a_cr_back_until_it_knows_that_no_lf_follows() -> None:
     assert lines.rest == b"\r"
 
 
-def test_the_relay_refuses_a_line_over_its_bound_in_every_chunking_and_takes_one_at_it() -> None:
-    for chunks in chunkings([b"ok\r\n12345678\r\n123456789\n"]):
-        lines = WholeLines(8)
+@pytest.mark.parametrize("wire", [b"ok\r\n: 345678\r\n: 3456789\n", b": 3456789", b"data: 789"])
+@pytest.mark.parametrize("kind", [Decoder, WholeLines])
+def test_a_line_over_the_bound_is_refused_in_every_chunking_and_for_good(
+    kind: type[Decoder] | type[WholeLines], wire: bytes
+) -> None:
+    for chunks in chunkings([wire]):
+        reader = kind(8)
         with pytest.raises(EventTooLong):
-            [lines.feed(chunk) for chunk in chunks]
+            [reader.feed(chunk) for chunk in chunks]
         with pytest.raises(EventTooLong):
-            lines.feed(b"ok\n")
-        assert lines.rest == b""
-    wire = b"12345678\r\n"
-    assert all(b"".join(map(WholeLines(8).feed, chunks)) == wire for chunks in chunkings([wire]))
+            reader.feed(b"ok\n")
+        assert not any(v for v in vars(reader).values() if isinstance(v, bytearray))
+
+
+def test_an_event_of_short_lines_is_refused_when_together_they_are_over_the_bound() -> None:
+    for chunks in chunkings([b"data: ab\ndata: cd\ndata: ef\n\n"]):
+        with pytest.raises(EventTooLong):
+            decode(chunks, Decoder(8))
+    assert decode([b"data: ab\ndata: cd\n\n"], Decoder(8)) == [Event("ab\ncd")]
+
+
+def test_a_line_at_the_bound_is_taken_in_every_chunking() -> None:
+    for chunks in chunkings([b"data: 78\r\n\r\n"]):
+        assert decode(chunks, Decoder(8)) == [Event("78")]
+        assert b"".join(map(WholeLines(8).feed, chunks)) == b"data: 78\r\n\r\n"
