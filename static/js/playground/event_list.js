@@ -46,6 +46,7 @@ export class EventList {
     const row = this.#template.content.cloneNode(true).firstElementChild;
     row.dataset.kind = kind;
     for (const [name, value] of Object.entries(cells)) row.querySelector(`[data-cell=${name}]`).textContent = value;
+    row.querySelector('[data-cell=id]').title = cells.id; // where it is too long to be shown whole
     return row;
   }
 }
