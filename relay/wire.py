@@ -43,15 +43,12 @@ def _aside(connect: Callable[[], socket.socket], line: Line) -> socket.socket:
     threading.Thread(target=_fulfil, args=(future, connect), name="connect", daemon=True).start()
     line.hold(future.cancel)
     try:
-        sock = future.result(line.left())
-    except CancelledError as exc:
-        raise ConnectionAbortedError("stopped") from exc
-    except TimeoutError:
-        # Cancelled, it closes what it gets itself; but it may have come in this very moment.
-        if future.cancel():
-            raise
-        sock = future.result()
-    return sock
+        return future.result(line.left())
+    except (CancelledError, TimeoutError, ConnectionAbortedError) as exc:
+        # Cancelled in time, the other thread closes what it gets; else it may just have got it.
+        if not future.cancel() and not future.exception():
+            future.result().close()
+        raise ConnectionAbortedError("stopped, or out of time") from exc
 
 
 def _fulfil(future: Future[socket.socket], connect: Callable[[], socket.socket]) -> None:

@@ -156,7 +156,7 @@ class _Handler(socketserver.StreamRequestHandler):
         self.owner.seen[path] += 1
         known = LISTS if path.endswith("/models") and name in LISTS else BEHAVIOURS
         exchange = Exchange(self.request, self.owner.released, self.owner.stopping, self._note_closed)
-        exchange.first = self.owner.seen[path] == 1
+        exchange.turn = self.owner.seen[path]
         return bool(known.get(name, not_found)(exchange))
 
     def _note_closed(self) -> None:

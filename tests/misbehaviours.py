@@ -32,7 +32,7 @@ class Exchange:
         self, sock: socket.socket, released: threading.Event, stopping: threading.Event, note_closed: Callable[[], None]
     ) -> None:
         self.sock = sock
-        self.first = True
+        self.turn = 1  # counts the requests for the same path
         self._released = released
         self._stopping = stopping
         self._note_closed = note_closed
@@ -147,7 +147,7 @@ not_found = refusal("404 Not Found")
 
 def once(bad: Behaviour) -> Behaviour:
     """Misbehave at the first request for a path only."""
-    return lambda x: (bad if x.first else normal)(x)
+    return lambda x: (bad if x.turn == 1 else normal)(x)
 
 
 def slow_headers(x: Exchange) -> bool | None:
@@ -286,6 +286,16 @@ def no_answer(_: Exchange) -> None:
     """Close without a byte."""
 
 
+def leaves(x: Exchange) -> None:
+    """Close the connection after the answer without having said so."""
+    normal(x)
+
+
+def drops_second(x: Exchange) -> bool | None:
+    """Take the second request, on the kept connection, and close without a byte."""
+    return no_answer(x) if x.turn == 2 else normal(x)
+
+
 def endless_error(x: Exchange) -> None:
     x.head("500 Internal Server Error", "application/json", Connection="close")
     while True:
@@ -336,6 +346,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cut-content-length": cut_content_length,
     "reset": reset,
     "no-answer": no_answer,
+    "leaves": leaves,
+    "drops-second": drops_second,
     "empty": stream(),
     "error-string": stream(*events()[:3], b'data: {"error": "out of memory"}\n\n'),
     "error-object": stream(*events()[:3], b'data: {"error": {"message": "out of memory", "code": 500}}\n\n'),
