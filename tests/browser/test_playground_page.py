@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from typing import Literal
@@ -227,6 +228,15 @@ def test_what_was_copied_runs_in_a_shell(page: Page, server: Server) -> None:
     environ = {**os.environ, "TOKEN": "s3cret"}
     done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, timeout=30, check=True)
     assert done.stdout.decode() == POEM
+
+
+def test_scripts_and_server_write_the_same_curl_lines(page: Page, server: Server) -> None:
+    _, fetch = opened(page, server)
+    written = []
+    for index in range(fetch.root.locator("option").count()):
+        fetch.root.locator("select").select_option(index=index)
+        written.append(shlex.split(str(fetch.curl.text_content())))
+    assert sorted(written) == sorted(map(shlex.split, page.locator(".endpoints pre").all_text_contents()))
 
 
 def test_without_a_clipboard_the_line_is_selected(page: Page, server: Server) -> None:
