@@ -244,8 +244,6 @@ def _error_body(response: requests.Response, line: Line) -> bytes:
 
 def _bounded(pieces: Iterator[bytes], most: int) -> bytes:
     body = bytearray()
-    for piece in pieces:
+    while len(body) < most and (piece := next(pieces, b"")):
         body += piece
-        if len(body) > most:
-            break
     return bytes(body[:most])
