@@ -57,6 +57,12 @@ class Line:
         self.connected, self.reused = True, reused
         self._enter("first_byte")
 
+    def answered(self, cut: Callable[[], object]) -> None:
+        """Note that the headers came; `cut` ends what has no socket of its own."""
+        self.connected = True
+        if self._cut is None:
+            self.hold(cut)
+
     def body_begun(self) -> None:
         """Note the first byte of the body; from now on silence counts."""
         self._enter("idle")
@@ -115,11 +121,6 @@ class Line:
             self._cut = cut
             if self.stopped:
                 self._sever()
-
-    @property
-    def held(self) -> bool:
-        """Whether there is something to cut."""
-        return self._cut is not None
 
     def _sever(self) -> None:
         # Closed, not connected any more, nothing to shut down: all of that is as good as cut.

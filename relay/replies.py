@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from time import time
@@ -12,6 +13,14 @@ import orjson
 from relay.errors import UpstreamNotAStream
 
 _TOO_LONG = (b"exceed_context_size_error", b"context_length_exceeded")
+
+
+def bounded(pieces: Iterator[bytes], most: int) -> bytes:
+    """Join pieces until they are `most` bytes; what comes after that is not asked for."""
+    body = bytearray()
+    while len(body) < most and (piece := next(pieces, b"")):
+        body += piece
+    return bytes(body[:most])
 
 
 def too_long(body: bytes) -> bool:

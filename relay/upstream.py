@@ -28,7 +28,7 @@ from relay.errors import (
     UpstreamUnreachable,
 )
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
-from relay.replies import model_ids, retry_after, too_long
+from relay.replies import bounded, model_ids, retry_after, too_long
 from relay.wire import POOLS, using
 
 __all__ = ["Call", "Timeouts", "Upstream"]
@@ -84,21 +84,25 @@ class Upstream:
         try:
             if response.status_code != 200:
                 raise UpstreamRefused(response.status_code, "GET /models")
-            return model_ids(_bounded(_pieces(response, line), MAX_MODELS_BYTES))
+            return model_ids(bounded(_pieces(response, line), MAX_MODELS_BYTES))
         finally:
             response.close()
 
     def send(self, line: Line, method: str, path: str, **more: Any) -> requests.Response:
         """Send one request on a line and wait for the headers; the caller closes the response."""
-        line.start()
-        with _ours(line), using(line):
-            line.left()
-            limits = (line.timeouts.connect, None)  # the line keeps to the others
-            response = self._session.request(method, self._base + path, stream=True, timeout=limits, **more)
-        line.connected = True
-        if not line.held:
-            line.hold(response.raw.shutdown)
-        return response
+        limits = (line.timeouts.connect, None)  # the line keeps to the others
+        while True:
+            line.start()
+            try:
+                with _ours(line), using(line):
+                    line.left()
+                    response = self._session.request(method, self._base + path, stream=True, timeout=limits, **more)
+            except UpstreamUnreachable:
+                if line.reused:
+                    continue  # the server had closed the kept connection; the next one is another, at last a new one
+                raise
+            line.answered(response.raw.shutdown)
+            return response
 
 
 class Call:
@@ -206,11 +210,8 @@ def _translated(exc: Exception, line: Line) -> UpstreamError:
         return UpstreamStopped("stopped")
     if line.over:
         return UpstreamTimeout(line.limit, line.timeouts.of(line.limit))
-    text = f"{type(exc).__name__}: {exc}"
-    if not line.connected or (line.reused and not line.heard):
-        # A kept connection that ends without a byte had been closed by the server before the request came.
-        return UpstreamUnreachable(text)
-    return UpstreamBroken(text)
+    reached = line.connected and (line.heard or not line.reused)
+    return (UpstreamBroken if reached else UpstreamUnreachable)(f"{type(exc).__name__}: {exc}")
 
 
 def _pieces(response: requests.Response, line: Line) -> Iterator[bytes]:
@@ -238,12 +239,5 @@ def _check(response: requests.Response, line: Line) -> None:
 def _error_body(response: requests.Response, line: Line) -> bytes:
     line.hurry(SHORT_S)
     with suppress(UpstreamBroken, UpstreamTimeout):
-        return _bounded(_pieces(response, line), MAX_ERROR_BYTES)
+        return bounded(_pieces(response, line), MAX_ERROR_BYTES)
     return b""
-
-
-def _bounded(pieces: Iterator[bytes], most: int) -> bytes:
-    body = bytearray()
-    while len(body) < most and (piece := next(pieces, b"")):
-        body += piece
-    return bytes(body[:most])

@@ -279,7 +279,7 @@ def test_nothing_is_tried_again_once_a_byte_has_come(upstream_server: Misbehavin
 def test_a_kept_connection_that_the_server_has_closed_is_replaced(
     upstream_server: MisbehavingServer, name: str
 ) -> None:
-    upstream = make(upstream_server, name)
+    upstream = make(upstream_server, name, retries=0)
     assert read(upstream) == read(upstream) == b"".join(events())
     assert upstream_server.connections == 2
 
