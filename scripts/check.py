@@ -14,6 +14,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "test-results"
 BIN = Path(sys.executable).parent
+OUR_JAVASCRIPT = ("static/js/**/*.js", "tests/js/**/*.js", "scripts/*.mjs")
+HANG_S = 300  # a test that takes longer than this hangs; its stacks are shown, and the part ends
 
 
 class Count(NamedTuple):
@@ -25,16 +27,19 @@ class Count(NamedTuple):
 
 def lint() -> Count:
     """Check style, types, lock files and the syntax of our JavaScript."""
-    scripts = [*ROOT.glob("static/js/**/*.js"), *ROOT.glob("tests/js/**/*.js"), *ROOT.glob("scripts/*.mjs")]
-    commands: list[list[str | Path]] = [
-        [BIN / "ruff", "check"],
-        [BIN / "ruff", "format", "--check"],
-        [BIN / "mypy"],
-        [sys.executable, ROOT / "scripts/check_locks.py"],
+    checks = [
+        run(BIN / "ruff", "check"),
+        run(BIN / "ruff", "format", "--check"),
+        run(BIN / "mypy"),
+        run(sys.executable, ROOT / "scripts/check_locks.py"),
+        *map(node_check, sorted(script for glob in OUR_JAVASCRIPT for script in ROOT.glob(glob))),
     ]
-    commands += [["node", "--check", script] for script in sorted(scripts)]
-    statuses = [run(*command) for command in commands]
-    return Count(statuses.count(0), len(statuses) - statuses.count(0))
+    return Count(checks.count(0), len(checks) - checks.count(0))
+
+
+def node_check(script: Path) -> int:
+    """Check the syntax of one JavaScript file; return node's exit status."""
+    return subprocess.run(["node", "--check", script], cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def python() -> Count:
@@ -47,8 +52,9 @@ def javascript() -> Count:
     tap = RESULTS / "javascript.tap"
     reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout"]
     reporters += ["--test-reporter=tap", f"--test-reporter-destination={tap}"]
-    # The files by name: what a folder means to `node --test` differs between its versions.
-    status = run("node", "--test", *reporters, *sorted(ROOT.glob("tests/js/**/*.test.*js")))
+    # By name: what a folder means to `node --test` differs between its versions.
+    files = sorted(ROOT.glob("tests/js/**/*.test.js"))
+    status = run("node", "--test", f"--test-timeout={HANG_S * 1000}", *reporters, *files)
     found = dict(re.findall(r"^# (pass|fail|cancelled) (\d+)$", tap.read_text(), re.MULTILINE)) if tap.exists() else {}
     return at_least_one(status, int(found.get("pass", 0)), int(found.get("fail", 0)) + int(found.get("cancelled", 0)))
 
@@ -61,7 +67,8 @@ def browser() -> Count:
 def pytest(name: str, marked: str) -> Count:
     """Run the Python tests with or without a mark, and count them in the report that they leave."""
     report = RESULTS / f"{name}.xml"
-    status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}")
+    hang = ["-o", f"faulthandler_timeout={HANG_S}", "-o", "faulthandler_exit_on_timeout=true"]
+    status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}", *hang)
     suite = ET.parse(report).find("testsuite") if report.exists() else None
     found = {
         key: int(suite.get(key, 0)) if suite is not None else 0 for key in ("tests", "failures", "errors", "skipped")
