@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from relay.poem import POEM
-from tests.misbehaving import MisbehavingServer
+from tests.misbehaving import WAIT_S, MisbehavingServer
 from tests.misbehaviours import TEXT
 from tests.servers import Server
 
@@ -162,6 +162,16 @@ def test_what_the_model_server_does_is_told_in_the_page(
         answer = post(server, headers={**FORM, "Accept-Language": "zh"}, prompt="x", model="mock")
     assert answer.status_code == 200
     assert text_of(answer.text, "data-answer") == answered
+
+
+def test_a_reader_who_leaves_the_page_stops_the_model_server(misbehaving: MisbehavingServer, tmp_path: Path) -> None:
+    with Server(tmp_path, TALKABOUT_UPSTREAM_URL=f"{misbehaving.url}/silent") as server:
+        begun = len(misbehaving.requests)
+        with requests.post(server.url, data={"prompt": "x"}, headers=FORM, stream=True, timeout=30) as answer:
+            while b"Silence" not in answer.raw.read1(65536):
+                pass
+        request = misbehaving.wait_for_requests(begun + 2)  # the list of models, then the answer
+        assert request.closed.wait(WAIT_S)
 
 
 def test_a_full_server_says_so_and_keeps_the_question(tmp_path: Path) -> None:
