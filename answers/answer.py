@@ -10,9 +10,7 @@ import orjson
 
 from relay.chat import Delta
 from relay.errors import TalkaboutError
-from relay.sse import encode
-
-RETRY_MS = 2000
+from relay.sse import RETRY_MS, encode
 
 
 class Answer:

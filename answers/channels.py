@@ -18,11 +18,11 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from answers.journal import Entry, Journal
-from relay.emitter import RETRY_MS, terminal_data
+from relay.emitter import terminal_data
 from relay.errors import BadUserId, Draining, JournalError, TalkaboutError
 from relay.pipe import Pipe
 from relay.settings import Settings
-from relay.sse import PING, encode
+from relay.sse import PING, RETRY_MS, encode
 
 POLL_S = 0.04
 TROUBLE_S = 1.0  # pause after the journal could not be read

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from relay.errors import StreamTimeout, TalkaboutError
 from relay.pipe import Pipe
 from relay.settings import Settings
-from relay.sse import PING, encode
+from relay.sse import PING, RETRY_MS, encode
 
-RETRY_MS = 2000
 log = logging.getLogger(__name__)
 
 _Listener = Callable[[Exception | None], None]

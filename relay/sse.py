@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 from relay.errors import BadEventField, EventTooLong
 
+RETRY_MS = 2000  # what a client waits before it reconnects; stands in the first event of each of our streams
 PING = b": ping\n"  # a lone comment line; a blank line after it would be an empty event to more than one client
 
 _BOM = b"\xef\xbb\xbf"

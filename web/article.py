@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request
 from relay.emitter import SseEmitter
 from relay.errors import Draining, ReaderError, TalkaboutError
 from relay.poem import POEM
-from relay.sse import encode
+from relay.sse import RETRY_MS, encode
 from web.body import Fields, form_fields, json_fields
 from web.services import services
 from web.streams import EVENT_STREAM
@@ -72,7 +72,7 @@ class Recital:
         self._abandoned = threading.Event()
 
     def __iter__(self) -> Iterator[bytes]:
-        yield encode("{}", "open", retry=2000)
+        yield encode("{}", "open", retry=RETRY_MS)
         for character in POEM:
             yield _json_event({"content": character})
             if self._abandoned.wait(self._delay_s):
