@@ -80,11 +80,11 @@ class Catalog:
         The model that the operator set belongs to the first upstream, listed there or not.
         """
         wanted = model or self.default()
+        if wanted == self._default:
+            return self.entries[0].upstream, wanted
         for entry in self.entries:
             if wanted in entry.models():
                 return entry.upstream, wanted
-        if wanted == self._default:
-            return self.entries[0].upstream, wanted
         raise UnknownModel(wanted)
 
     def ready(self) -> bool:

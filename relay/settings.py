@@ -53,7 +53,7 @@ class Settings:
     upstream_retries: int = row(2, "tries", "Further tries before the first byte (connect, 429, 503).", low=0, high=10)
     max_event_bytes: int = row(1_048_576, "bytes", "Longest event of a model server.", low=1024, high=1 << 28)
 
-    heartbeat_s: float = row(15.0, "seconds", "Silence after which a comment line is sent.", low=0.05, high=15)
+    heartbeat_s: float = row(10.0, "seconds", "Silence after which a comment line is sent.", low=0.05, high=14)
     max_streams: int = row(500, "streams", "Open streams per worker; more get a 503.", low=1, high=100_000)
     reader_buffer_bytes: int = row(262_144, "bytes", "What may wait for one reader.", low=1024, high=1 << 28)
     reader_timeout_s: float = row(30.0, "seconds", "How long a reader may take nothing.", low=0.05, high=3600)
@@ -168,8 +168,8 @@ def as_markdown() -> str:
         "# Settings",
         "",
         "Set in the environment or in a file `.env` beside `wsgi.py`; the environment goes first. A wrong value stops",
-        "start-up and names itself. A secret can also be read from a file: put its path into the same name with `_FILE`",
-        "behind it. This page is printed from the code (`make docs`).",
+        "start-up and names itself. A secret can also be read from a file: put its path into the same name with",
+        "`_FILE` behind it. This page is printed from the code (`make docs`).",
         "",
         "| name | default | unit | what it does |",
         "|---|---|---|---|",

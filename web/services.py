@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from answers.channels import Channels
 from flask import current_app
 
 from answers import producer
 from answers.answer import Answer
+from answers.channels import Channels
 from answers.journal import Journal
 from relay.catalog import Catalog
 from relay.chat import request_body
