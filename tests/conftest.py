@@ -1,0 +1,57 @@
+"""What many tests share."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.misbehaving import MisbehavingServer
+from tests.servers import Server
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in [name for name in os.environ if name.startswith("TALKABOUT_") or name in ("HOST", "PORT")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run the server with two workers and the poem at once, for tests that leave it as it was."""
+    with Server(tmp_path_factory.mktemp("server"), workers=2) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream_server() -> Iterator[MisbehavingServer]:
+    """Run a model server whose paths name what it does wrong."""
+    with MisbehavingServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Make a certificate authority that nobody else trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    """Write that authority's certificate to a file."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return str(tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def tls_upstream_server(authority: trustme.CA) -> Iterator[MisbehavingServer]:
+    """Run the misbehaving model server behind TLS, under a certificate of that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with MisbehavingServer(tls=context) as running:
+        yield running

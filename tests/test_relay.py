@@ -1,0 +1,145 @@
+"""What the relay and an answer make of each way in which a model server can fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import create_app
+from relay.settings import Settings
+from relay.sse import Decoder
+from tests.misbehaving import MisbehavingServer
+from tests.misbehaviours import TEXT
+
+# behaviour, status of the relay, then the state of the answer, its error and its text
+WHOLE = [
+    "normal",
+    "trickle",
+    "cut-utf8",
+    "crlf",
+    "close-delimited",
+    "content-length",
+    "gzip",
+    "closing",
+    "thinking",
+    "usage-only",
+    "finish-null",
+    "429",
+    "503",
+]
+CUT = ["cut-mid-chunk", "cut-clean", "cut-close-delimited", "cut-content-length"]
+REFUSED = ["401", "404", "429-long", "500", "redirect", "html", "json", "no-answer", "too-long"]
+
+
+def ask(upstream: MisbehavingServer, data: Path, behaviour: str, path: str, **settings: float) -> TestResponse:
+    """Ask an application whose upstream misbehaves so."""
+    url = f"{upstream.url}/{behaviour}"
+    app = create_app(Settings(data_dir=data, upstream_url=url, model="mock", upstream_retries=1, **settings))
+    field = "prompt" if path == "/talkeAbout" else "name"
+    client: FlaskClient = app.test_client()
+    return client.post(path, json={field: "x"}, headers={"Accept": "text/event-stream"})
+
+
+def answer(response: TestResponse) -> tuple[dict, str]:
+    """Read an answer's terminal event and its text."""
+    got = Decoder().feed(response.data)
+    assert got[-1].event == "done"
+    return json.loads(got[-1].data), "".join(json.loads(e.data).get("content", "") for e in got if e.event == "message")
+
+
+@pytest.mark.parametrize("behaviour", WHOLE)
+def test_an_answer_is_whole_in_every_framing(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    done, text = answer(ask(upstream_server, tmp_path, behaviour, "/stream"))
+    assert (done["state"], text, done["chars"]) == ("complete", TEXT, len(TEXT))
+
+
+@pytest.mark.parametrize("behaviour", CUT)
+def test_an_answer_that_was_cut_is_never_complete(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    done, text = answer(ask(upstream_server, tmp_path, behaviour, "/stream"))
+    assert (done["state"], done["error"]["code"]) == ("interrupted", "upstream_broken")
+    assert TEXT.startswith(text) and text
+
+
+@pytest.mark.parametrize("behaviour", CUT)
+def test_a_relay_that_was_cut_says_so_in_a_last_event_of_its_own(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    response = ask(upstream_server, tmp_path, behaviour, "/talkeAbout")
+    *before, last = [json.loads(event.data) for event in Decoder().feed(response.data)]
+    assert last == {
+        "error": {"message": "The model server broke off before the end of the answer.", "type": "upstream_error"}
+    }
+    assert before and all("choices" in chunk for chunk in before)
+
+
+@pytest.mark.parametrize("behaviour", REFUSED)
+def test_what_fails_before_the_stream_is_a_502(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    response = ask(upstream_server, tmp_path, behaviour, "/talkeAbout")
+    assert (response.status_code, response.mimetype) == (502, "application/problem+json")
+    assert "127.0.0.1" not in response.text
+
+
+@pytest.mark.parametrize("behaviour", REFUSED)
+def test_what_fails_before_the_first_word_is_a_failed_answer(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    done, text = answer(ask(upstream_server, tmp_path, behaviour, "/stream"))
+    assert (done["state"], text, done["chars"]) == ("failed", "", 0)
+    assert done["error"]["message"] and "127.0.0.1" not in json.dumps(done)
+
+
+def test_an_upstream_that_takes_too_long_is_a_504(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
+    response = ask(upstream_server, tmp_path, "slow-headers", "/talkeAbout", first_byte_timeout_s=0.2)
+    assert (response.status_code, response.json["code"]) == (504, "upstream_timeout")
+
+
+def test_an_upstream_that_is_not_there_is_a_502(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", model="m", upstream_retries=0))
+    response = app.test_client().post("/talkeAbout", json={"prompt": "x"})
+    assert (response.status_code, response.json["code"]) == (502, "upstream_unreachable")
+
+
+@pytest.mark.parametrize("behaviour", ["error-string", "error-object"])
+def test_an_error_inside_the_stream_keeps_what_was_said(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    done, text = answer(ask(upstream_server, tmp_path, behaviour, "/stream"))
+    assert (done["state"], done["error"]["code"]) == ("interrupted", "upstream_failed")
+    assert TEXT.startswith(text) and text
+
+
+@pytest.mark.parametrize("behaviour", ["error-string", "error-object"])
+def test_the_relay_adds_nothing_to_an_error_that_the_upstream_told(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    response = ask(upstream_server, tmp_path, behaviour, "/talkeAbout")
+    assert response.data.count(b'"error"') == 1
+
+
+def test_a_line_without_end_is_given_up(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
+    for path in ("/stream", "/talkeAbout"):
+        response = ask(upstream_server, tmp_path, "never-ending-line", path, max_event_bytes=65_536)
+        assert "longer than allowed" in response.text
+
+
+def test_reasoning_is_told_apart_from_the_answer(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
+    got = Decoder().feed(ask(upstream_server, tmp_path, "thinking", "/stream").data)
+    phases = [json.loads(event.data)["phase"] for event in got if event.event == "phase"]
+    assert phases == ["connecting", "waiting", "thinking", "writing"]
+
+
+def test_raw_text_that_breaks_off_says_so_in_its_last_line(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
+    url = f"{upstream_server.url}/cut-clean"
+    app = create_app(Settings(data_dir=tmp_path, upstream_url=url, model="mock"))
+    text = app.test_client().post("/stream", json={"name": "x"}).text
+    assert text == f"{TEXT}\n\n[The model server broke off before the end of the answer.]\n"

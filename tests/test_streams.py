@@ -1,0 +1,169 @@
+"""Streams under real gunicorn: who goes, who is slow, who is one too many, and how they end when a worker does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.misbehaving import MisbehavingServer
+from tests.servers import Server
+from tests.streams import events, opened, read_events
+
+EVENTS = {"Accept": "text/event-stream"}
+PROMISED_S = 1.0
+BUSY_MACHINE_S = 2.0  # what is added here, since the machine of the tests does other things meanwhile
+ASK = [("/talkeAbout", {"prompt": "x"}, {}), ("/stream", {"name": "x"}, {}), ("/stream", {"name": "x"}, EVENTS)]
+
+
+@pytest.fixture
+def relaying(upstream_server: MisbehavingServer, tmp_path: Path) -> Any:
+    """Make servers whose upstream misbehaves by name."""
+
+    def make(behaviour: str, **more: str) -> Server:
+        url = f"{upstream_server.url}/{behaviour}"
+        return Server(tmp_path, TALKABOUT_UPSTREAM_URL=url, TALKABOUT_MODEL="mock", **more)
+
+    return make
+
+
+@pytest.mark.parametrize("behaviour", ["slow-headers", "slow-first-token", "silent"])
+def test_a_client_that_goes_closes_a_silent_upstream(
+    upstream_server: MisbehavingServer, relaying: Any, behaviour: str
+) -> None:
+    with relaying(behaviour) as server:
+        for count, (path, body, headers) in enumerate(ASK, start=1):
+            left_at = _ask_and_leave(server, path, body, headers, upstream_server)
+            closed = upstream_server.wait_for_closed(count)
+            assert closed[-1].closed_at - left_at < PROMISED_S + BUSY_MACHINE_S
+
+
+def _ask_and_leave(
+    server: Server, path: str, body: dict[str, str], headers: dict[str, str], upstream: MisbehavingServer
+) -> float:
+    """Send a request, leave once it is with the upstream, and say when."""
+    data = json.dumps(body).encode()
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(data)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    asked = len(upstream.requests)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall("\r\n".join([*lines, "", ""]).encode() + data)
+        upstream.wait_for_requests(asked + 1)
+        return time.monotonic()
+
+
+def test_silence_is_bridged_by_comment_lines_that_stand_alone(relaying: Any) -> None:
+    with relaying("silent", TALKABOUT_HEARTBEAT_S="0.1") as server:
+        for path, body, headers in (ASK[0], ASK[2]):
+            with opened("POST", server.url + path, json=body, headers=headers) as response:
+                got = b""
+                while got.count(b"\n: ping\n") < 2:
+                    got += response.raw.read1(65536)
+            assert b"\n\n: ping\n: ping\n" in got
+
+
+def test_the_headers_leave_before_the_model_speaks(relaying: Any) -> None:
+    with relaying("slow-first-token") as server:
+        for path, body, headers in ASK:
+            with opened("POST", server.url + path, json=body, headers=headers) as response:
+                assert response.status_code == 200
+
+
+def test_an_answer_opens_before_the_upstream_has_even_answered(relaying: Any) -> None:
+    with (
+        relaying("slow-headers") as server,
+        opened("POST", f"{server.url}/stream", json={"name": "x"}, headers=EVENTS) as it,
+    ):
+        assert next(events(it)).event == "open"
+
+
+def test_one_stream_too_many_gets_a_503_and_is_told_when_to_come_back(relaying: Any) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(relaying("silent", TALKABOUT_MAX_STREAMS="1"))
+        stack.enter_context(opened("POST", f"{server.url}/talkeAbout", json={"prompt": "x"}))
+        refused = requests.post(f"{server.url}/talkeAbout", json={"prompt": "x"}, timeout=30)
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert requests.get(f"{server.url}/healthz", timeout=30).ok
+
+
+def test_a_place_is_free_again_when_its_client_has_gone(relaying: Any, upstream_server: MisbehavingServer) -> None:
+    with relaying("silent", TALKABOUT_MAX_STREAMS="1") as server:
+        for count in (1, 2, 3):
+            with opened("POST", f"{server.url}/talkeAbout", json={"prompt": "x"}) as response:
+                assert response.status_code == 200
+            upstream_server.wait_for_closed(count)
+
+
+def test_a_reader_that_never_reads_is_dropped_and_its_upstream_closed(
+    relaying: Any, upstream_server: MisbehavingServer
+) -> None:
+    bounds = {"TALKABOUT_READER_BUFFER_BYTES": "1024", "TALKABOUT_READER_TIMEOUT_S": "0.5"}
+    with relaying("flood", **bounds) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", server.port))
+        body = b'{"prompt": "x"}'
+        head = f"POST /talkeAbout HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        client.sendall(head.encode() + b"\r\n\r\n" + body)
+        upstream_server.wait_for_closed()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_that_is_replaced_ends_each_stream_with_its_terminal_event(relaying: Any, how: signal.Signals) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(relaying("silent", TALKABOUT_DRAIN_S="0.2"))
+        answer = opened("POST", f"{server.url}/stream", json={"name": "x"}, headers=EVENTS)
+        channel = opened("GET", f"{server.url}/sse/connect/me")
+        relay = opened("POST", f"{server.url}/talkeAbout", json={"prompt": "x"})
+        responses = [stack.enter_context(stream) for stream in (answer, channel, relay)]
+        for response in responses:
+            response.raw.read1(1)
+        server.process.send_signal(how)
+        last = [list(events(response))[-1] for response in responses]
+    assert [event.event for event in last] == ["done", "done", "message"]
+    assert json.loads(last[0].data)["state"] == json.loads(last[1].data)["state"] == "interrupted"
+    assert json.loads(last[2].data)["error"]["type"] == "upstream_error"
+
+
+def test_a_server_that_is_stopped_in_mid_stream_ends_orderly(relaying: Any) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(relaying("silent", TALKABOUT_DRAIN_S="0.2"))
+        response = stack.enter_context(opened("POST", f"{server.url}/talkeAbout", json={"prompt": "x"}))
+        response.raw.read1(1)
+        server.process.send_signal(signal.SIGTERM)
+        list(events(response))
+        assert server.process.wait(30) == 0
+
+
+def test_new_code_and_settings_come_with_a_sighup(relaying: Any) -> None:
+    with relaying("normal") as server:
+        before = server.workers()
+        server.process.send_signal(signal.SIGHUP)
+        while set(server.workers()) & set(before) or not server.workers():
+            time.sleep(0.05)
+        assert requests.get(f"{server.url}/healthz", timeout=30).ok
+
+
+def test_a_tls_upstream_works_under_the_patched_server(
+    tls_upstream_server: MisbehavingServer, ca_file: str, tmp_path: Path
+) -> None:
+    settings = {"TALKABOUT_UPSTREAM_URL": f"{tls_upstream_server.url}/normal", "TALKABOUT_UPSTREAM_CA": ca_file}
+    with Server(tmp_path, **settings) as server:
+        done = read_events("POST", f"{server.url}/stream", json={"name": "x"}, headers=EVENTS)[-1]
+    assert json.loads(done.data)["state"] == "complete"
+
+
+def test_a_connection_can_be_cut_on_whichever_worker_holds_it(server: Server) -> None:
+    key = "k" * 22
+    with opened("GET", f"{server.url}/sse/connect/me", params={"cut": key}) as response:
+        assert next(events(response)).event == "open"
+        assert requests.post(f"{server.url}/playground/cut", json={"cut": key}, timeout=5).status_code == 202
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            list(response.iter_content(None))
