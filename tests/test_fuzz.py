@@ -1,0 +1,88 @@
+"""Ten thousand generated requests: nothing brings a 5xx or a traceback (the server fixture fails on one in its log)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.servers import Server
+
+PATHS = [
+    "/stream",
+    "/talkeAbout",
+    "/talkeAbouttestSseEmitter",
+    "/talkeAbouttestEvent",
+    "/sse/send/me",
+    "/",
+    "/nowhere",
+    "/playground/cut",
+]
+FIELDS = ["prompt", "name", "model", "data", "event", "cut", "token", "lang"]
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=30)
+    | st.just("")
+)
+JSON_VALUES = st.recursive(
+    VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
+BODIES = st.one_of(
+    st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES, max_size=4).map(orjson.dumps),
+    JSON_VALUES.map(orjson.dumps),
+    st.binary(max_size=60),
+)
+TYPES = st.sampled_from(
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "",
+        "a/b",
+    ]
+)
+HEADER_TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20)
+EXTRA = st.dictionaries(
+    st.sampled_from(["Accept", "Accept-Language", "Last-Event-ID", "Origin", "Authorization", "Cookie", "X-A"]),
+    HEADER_TEXT,
+    max_size=3,
+)
+MANY = settings(max_examples=5000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+SESSION = requests.Session()
+SESSION.trust_env = False
+
+
+def check(method: str, url: str, **more: Any) -> None:
+    with SESSION.request(method, url, timeout=30, allow_redirects=False, **more) as response:
+        assert response.status_code < 500, (response.status_code, response.text)
+        assert b"Traceback" not in response.content
+
+
+@MANY
+@given(path=st.sampled_from(PATHS), body=BODIES, kind=TYPES, extra=EXTRA)
+def test_five_thousand_generated_bodies(
+    server: Server, path: str, body: bytes, kind: str, extra: dict[str, str]
+) -> None:
+    check("POST", server.url + path, data=body, headers={**extra, "Content-Type": kind})
+
+
+@MANY
+@given(
+    method=st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"]),
+    path=st.sampled_from([*PATHS, "/healthz", "/login", "/static/"])
+    | st.text(max_size=20).map(lambda text: "/" + text),
+    query=st.dictionaries(st.sampled_from([*FIELDS, "last_event_id"]), st.text(max_size=20), max_size=3),
+    extra=EXTRA,
+)
+def test_five_thousand_generated_urls(
+    server: Server, method: str, path: str, query: dict[str, str], extra: dict[str, str]
+) -> None:
+    check(method, server.url + path, params=query, headers=extra)
