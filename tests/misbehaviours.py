@@ -395,6 +395,7 @@ ALIKE = (
 
 LISTS: dict[str, Behaviour] = {
     **{name: model_list(LIST) for name in BEHAVIOURS if name not in ALIKE},
+    "v1": model_list(LIST),  # the server's root, without a name
     "list-llama": model_list({"models": [{"name": MODEL, "model": MODEL}], **LIST}),
     "list-ollama": model_list({"models": [{"name": "mock:latest", "model": "mock:latest"}]}),
     "list-bare": model_list([{"id": MODEL}]),

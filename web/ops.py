@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from flask import Blueprint, Flask, Response, jsonify, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from relay.errors import JournalError
@@ -14,7 +14,6 @@ from web.services import services
 ops = Blueprint("ops", __name__)
 
 REQUESTS = Counter("talkabout_requests", "Requests by endpoint and status.", ["endpoint", "status"])
-STREAMS = Gauge("talkabout_streams_open", "Open event streams.", multiprocess_mode="livesum")
 
 
 def init_app(app: Flask) -> None:
@@ -57,7 +56,6 @@ def _journal_answers() -> bool:
 @ops.get("/metrics")
 def metrics() -> Response:
     """Prometheus metrics over all workers (of this process alone where there is no shared folder for them)."""
-    STREAMS.set(len(services().streams))
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from flask import Response, request
+from prometheus_client import Gauge
 
 from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError
 
@@ -26,6 +27,9 @@ HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 _SWEEP_S = 0.4  # a gone client is noticed within a second
 _LINGER_S = 2.0  # what a drained stream gets to write its terminal event
 _TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given up after this
+
+
+OPEN = Gauge("talkabout_streams_open", "Open streams.", multiprocess_mode="livesum")
 
 
 class Source(Protocol):
@@ -133,6 +137,7 @@ class Streams:
             if len(self._open) >= self.max_streams:
                 raise Overloaded(f"{len(self._open)} streams are open")
             self._open.add(stream)
+            OPEN.set(len(self._open))
             begin_watching, self._watching = not self._watching, True
         if begin_watching:
             threading.Thread(target=self._watch, daemon=True).start()
@@ -142,6 +147,7 @@ class Streams:
         """Forget a stream."""
         with self._lock:
             self._open.discard(stream)
+            OPEN.set(len(self._open))
 
     def cut(self, key: str) -> None:
         """Tear the connections that were opened with `?cut=<key>` (the playground's button)."""
