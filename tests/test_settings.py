@@ -1,0 +1,76 @@
+"""Settings: what may stand in them, and what a wrong one says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from relay.errors import SettingError
+from relay.settings import Settings, load, prepare_data_dir, unknown
+from tests.servers import ROOT
+
+WRONG = [
+    ("PORT", "80a", "a whole number"),
+    ("PORT", "0", "1 to 65535"),
+    ("WEB_CONCURRENCY", "-1", "1 to 256"),
+    ("TALKABOUT_HEARTBEAT_S", "nan", "0.05 to 14"),
+    ("TALKABOUT_HEARTBEAT_S", "often", "a number"),
+    ("TALKABOUT_EMBEDDED_MODEL", "yes", "on or off"),
+    ("TALKABOUT_AUTH", "password", "one of none, token"),
+    ("TALKABOUT_UPSTREAM_URL", "localhost:11434", "an http or https URL"),
+    ("TALKABOUT_UPSTREAM_URL", "file:///etc/passwd", "an http or https URL"),
+    ("TALKABOUT_UPSTREAM_URL", "http://host:99999", "an http or https URL"),
+    ("TALKABOUT_UPSTREAM_KEY", "sk-\n1", "one line of printable characters"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), WRONG)
+def test_a_wrong_value_names_itself_and_what_may_stand_there(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingError, match=f"{name}: expected {expected}"):
+        load({name: value}, None)
+
+
+def test_a_secret_never_stands_in_an_error() -> None:
+    with pytest.raises(SettingError) as caught:
+        load({"TALKABOUT_UPSTREAM_KEY": "sk-\n1"}, None)
+    assert "sk-" not in str(caught.value)
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=1\nTALKABOUT_MODEL=from-file\n")
+    settings = load({"PORT": "2"}, tmp_path / ".env")
+    assert (settings.port, settings.model) == (2, "from-file")
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-1\n")
+    assert load({"TALKABOUT_UPSTREAM_KEY_FILE": str(tmp_path / "key")}, None).upstream_key == "sk-1"
+
+
+def test_a_secret_file_that_is_missing_names_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="TALKABOUT_UPSTREAM_KEY_FILE: cannot read"):
+        load({"TALKABOUT_UPSTREAM_KEY_FILE": str(tmp_path / "none")}, None)
+
+
+def test_an_empty_value_means_the_default() -> None:
+    assert load({"PORT": "", "TALKABOUT_MODEL": " "}, None) == Settings()
+
+
+def test_a_slip_of_the_pen_is_noticed() -> None:
+    assert unknown({"TALKABOUT_MODLE": "x", "TALKABOUT_MODEL": "x", "OTHER": "x"}) == ["TALKABOUT_MODLE"]
+
+
+def test_a_data_folder_that_cannot_be_made_names_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match="TALKABOUT_DATA_DIR: cannot write"):
+        prepare_data_dir(Settings(data_dir=tmp_path / "file" / "data"))
+
+
+def test_a_wrong_setting_stops_gunicorn_with_one_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
+    environ = {"TALKABOUT_HEARTBEAT_S": "99", "TALKABOUT_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (1, "talkabout: TALKABOUT_HEARTBEAT_S: expected 0.05 to 14, got 99.0\n")
