@@ -1,0 +1,91 @@
+"""The whole way with a real model: gunicorn, our relay, llama.cpp, SmolLM2."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.servers import Server
+from tests.streams import events, opened, read_events
+
+EVENTS = {"Accept": "text/event-stream"}
+LONG = "Write a long story about the sea, with many chapters."
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def chatting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run the server with the embedded model, which writes one answer at a time."""
+    more = {"TALKABOUT_EMBEDDED_MODEL": "on", "TALKABOUT_EMBEDDED_PARALLEL": "1", "TALKABOUT_MAX_TOKENS": "1500"}
+    with Server(tmp_path_factory.mktemp("chatting"), workers=2, **more) as server:
+        yield server
+
+
+def cpu_ticks(server: Server) -> int:
+    """Count the ticks of CPU that the model's process has used."""
+    pids = [path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if b"relay.llama_server" in _read(path)]
+    ours = [pid for pid in pids if str(server.log.parent).encode() in _read(pid / "environ")]
+    fields = (ours[0] / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
+
+
+def test_the_model_is_the_default_and_listed_with_the_poem(chatting: Server) -> None:
+    page = requests.get(chatting.url, timeout=PATIENCE_S).text
+    assert re.findall(r"<option( selected)?>(.+)</option>", page) == [(" selected", "smollm2-135m"), ("", "poem")]
+
+
+def test_the_relay_passes_the_models_stream_on_to_its_end(chatting: Server) -> None:
+    got = read_events("POST", f"{chatting.url}/talkeAbout", json={"prompt": "Say hello."})
+    chunks = [json.loads(event.data) for event in got[:-1]]
+    assert got[-1].data == "[DONE]"
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks if chunk["choices"])
+
+
+def test_stream_writes_the_models_answer_as_text(chatting: Server) -> None:
+    text = requests.post(f"{chatting.url}/stream", json={"name": "Say hello."}, timeout=60).text
+    assert text.strip()
+
+
+def test_an_answer_comes_token_by_token_with_the_models_own_count(chatting: Server) -> None:
+    got = read_events("POST", f"{chatting.url}/stream", json={"name": "Say hello."}, headers=EVENTS)
+    done = json.loads(got[-1].data)
+    tokens = [event for event in got if event.event == "message"]
+    assert (done["state"], done["finish_reason"]) == ("complete", "stop")
+    assert len(tokens) > 1 and done["usage"]["completion_tokens"] >= len(tokens)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [("/talkeAbout", {"prompt": LONG}, {}), ("/stream", {"name": LONG}, {}), ("/stream", {"name": LONG}, EVENTS)],
+)
+def test_a_client_that_goes_makes_the_model_stop_writing(
+    chatting: Server, path: str, body: dict[str, str], headers: dict[str, str]
+) -> None:
+    with opened("POST", chatting.url + path, json=body, headers=headers) as response:
+        while b"content" not in (chunk := response.raw.read1(65536)) and path == "/talkeAbout":
+            assert chunk
+    before, deadline = -1, time.monotonic() + PATIENCE_S
+    while before != (now := cpu_ticks(chatting)):
+        assert time.monotonic() < deadline, "the model still writes"
+        before = now
+        time.sleep(0.5)
+
+
+def test_a_stopped_answer_leaves_its_place_to_the_next(chatting: Server) -> None:
+    with opened("POST", f"{chatting.url}/stream", json={"name": LONG}, headers=EVENTS) as response:
+        next(event for event in events(response) if event.event == "message")
+    got = read_events("POST", f"{chatting.url}/stream", json={"name": "Say hello."}, headers=EVENTS)
+    assert json.loads(got[-1].data)["state"] == "complete"
