@@ -15,6 +15,7 @@ import requests
 
 ROOT = Path(__file__).parent.parent
 START_S = 30.0
+MODEL_RESTS_S = 20.0  # far less than a whole answer takes
 
 
 def free_port() -> int:
@@ -78,8 +79,29 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in children if b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
+    def wait_until_the_model_rests(self) -> None:
+        """Wait until the embedded model uses no CPU any more."""
+        before, deadline = -1, time.monotonic() + MODEL_RESTS_S
+        while before != (now := self._model_ticks()):
+            assert time.monotonic() < deadline, "the model still writes"
+            before = now
+            time.sleep(0.5)
+
+    def _model_ticks(self) -> int:
+        model = [path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if b"relay.llama_server" in _read(path)]
+        ours = [path for path in model if f"={self.log.parent}".encode() in _read(path / "environ")]
+        fields = (ours[0] / "stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/healthz", timeout=5).ok
         except requests.ConnectionError:
             return False
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # the process has ended meanwhile
+        return b""
