@@ -18,7 +18,7 @@ from web.body import form_fields
 
 access = Blueprint("access", __name__)
 
-_OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "static", "pages.language"}
+_OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "static"}
 _MAX_TOKEN_CHARS = 512
 
 
