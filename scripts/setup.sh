@@ -73,6 +73,7 @@ have_cjk_font() { have fc-list && fc-list :lang=zh | grep -q .; }
 missing_packages() {
     have chromium || echo chromium
     have nginx || echo nginx-light
+    have redis-server || echo redis-server
     have_cjk_font || echo fonts-noto-cjk
 }
 
@@ -90,6 +91,7 @@ machine() {
     [ -z "$missing" ] || fail "the tests need on this machine: $missing
   chromium        Debian: apt-get install chromium      macOS: brew install --cask chromium
   nginx-light     Debian: apt-get install nginx-light   macOS: brew install nginx
+  redis-server    Debian: apt-get install redis-server  macOS: brew install redis
   fonts-noto-cjk  Debian: apt-get install fonts-noto-cjk fontconfig   macOS: brew install font-noto-sans-cjk fontconfig"
 }
 
