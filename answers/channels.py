@@ -17,7 +17,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
 
-from answers.journal import Entry, Journal
+from answers.sqlite_journal import Entry
+from answers.sqlite_journal import SqliteJournal as Journal
 from relay.emitter import terminal_data
 from relay.errors import BadUserId, Draining, JournalError, TalkaboutError
 from relay.pipe import Pipe

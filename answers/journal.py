@@ -1,185 +1,101 @@
-"""The journal: an append-only log of encoded events, in one SQLite file that every worker of the machine opens.
+"""The journal: append-only streams of encoded events, which every worker reads and writes.
 
-Each stream counts its entries 1, 2, 3 … without gaps (`seq`). `pos` numbers the entries of all streams in the order in
-which their commits become visible, because only one transaction writes at a time; so one tail reader per worker follows
-every stream with one query. Commit, then publish: what a reader has seen is in the file and survives `kill -9`.
+    answers/entries.py ── Entry, Batch
+      answers/sqlite_journal.py    one machine: a file that all workers open; no server
+      answers/redis_journal.py     several machines: Redis Streams
+    answers/journal.py ── the interface (below)
 
-SQLite blocks the whole worker while it waits, so nothing yields inside a write transaction, and no wait is long.
+A stream counts its entries 1, 2, 3 … without gaps (`seq`), and never uses a number again. Streams are `answer:<uuid>`,
+`channel:<user>` and some for control (`cuts`, `stops`). Commit, then publish: what a reader has seen is in the journal
+and survives `kill -9`.
+
+An answer's stream is written by the holder of its lease alone. The lease is the fence too: `commit` refuses whoever has
+lost it. Times are Unix seconds, since workers and machines share them.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import sqlite3
-import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
-from relay.errors import JournalError
+from answers.entries import Batch, Entry
 
-BUSY_TIMEOUT_MS = 2000  # every stream of the worker stands still for as long
-BUSY_RETRIES = 3
-TRIM_BATCH = 100
-
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS streams(stream TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS entries(pos INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL,"
-    " seq INTEGER NOT NULL, block BLOB NOT NULL, at REAL NOT NULL, UNIQUE(stream, seq))",
-)
-_COLUMNS = "SELECT pos, stream, seq, block FROM entries "
-
-T = TypeVar("T")
+__all__ = ["Batch", "Entry", "Journal"]
 
 
-class Entry(NamedTuple):
-    """Hold one entry: its place in the whole journal and in its stream, and the encoded event."""
+class Journal(Protocol):
+    """Keep the streams. Any thread may call any method; each raises JournalError when it cannot do its work."""
 
-    pos: int
-    stream: str
-    seq: int
-    block: bytes
+    def commit(self, batches: Sequence[Batch]) -> set[str]:
+        """Write all batches in ONE commit and return the streams that were refused, of which nothing was written.
 
-
-class _Handle:
-    """Keep the one connection of a process and the lock around it.
-
-    One for all threads, because under gevent a connection per greenlet would be opened and thrown away all the time,
-    and because calls into SQLite block the other greenlets in any case.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.connection: sqlite3.Connection | None = None
-
-
-class Journal:
-    """Append to and read from the journal in the file `path`; every method raises JournalError when it cannot."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        # A connection must be neither used nor closed across a fork: each process adds its own and keeps the rest.
-        self._handles: dict[int, _Handle] = {}
-
-    def append(self, stream: str, make_block: Callable[[int], bytes], keep: int | None = None) -> int:
-        """Append one entry and return its seq; of the stream's older entries only the `keep` newest stay.
-
-        `make_block` gets the seq and returns the encoded event; it runs inside the transaction, so it must only
-        compute. What it raises comes out, and nothing is written.
+        A batch is refused if the lease is another's or nobody's (one that has run out and that nobody has taken since
+        is still its owner's), or if its first seq is not the next one. Trying the very same batch again is safe: if
+        exactly these entries are there already and the lease is still the owner's, that is a success.
         """
 
-        def work(connection: sqlite3.Connection) -> int:
-            seq = _last(connection, stream) + 1
-            row = (stream, seq, make_block(seq), time.time())
-            connection.execute("INSERT OR REPLACE INTO streams(stream, last) VALUES (?, ?)", (stream, seq))
-            connection.execute("INSERT INTO entries(stream, seq, block, at) VALUES (?, ?, ?, ?)", row)
-            if keep is not None:
-                _trim(connection, stream, seq - keep)
-            return seq
+    def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
+        """Append one entry that the journal numbers itself, without a lease, and return its seq.
 
-        return self._write(work)
+        `make_block` gets the seq and returns the block; it must only compute, and may be called again. What it raises
+        comes out, and nothing is written. Of the stream's older entries about the `keep` newest stay.
+        """
 
     def read(self, stream: str, after: int, limit: int) -> list[Entry]:
-        """Return up to `limit` entries of a stream behind the seq `after`; the first is no `after + 1` after a gap."""
-        rows = self._read(_COLUMNS + "WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?", stream, after, limit)
-        return [Entry(*row) for row in rows]
+        """Return up to `limit` entries behind the seq `after`; the first is not `after + 1` where some were pruned."""
 
-    def tail(self, after_pos: int, limit: int) -> list[Entry]:
-        """Return up to `limit` entries of all streams behind `after_pos`, in the order of their commits."""
-        rows = self._read(_COLUMNS + "WHERE pos > ? ORDER BY pos LIMIT ?", after_pos, limit)
-        return [Entry(*row) for row in rows]
+    def bounds(self, stream: str) -> tuple[int, int]:
+        """Return the first seq that is still kept and the last that there ever was; (1, 0) for an unknown stream.
 
-    def end(self) -> int:
-        """Return the pos of the newest entry: where a tail reader begins that wants only what is new."""
-        return int(self._read("SELECT coalesce(max(pos), 0) FROM entries")[0][0])
+        Where nothing is kept any more the first is one more than the last.
+        """
 
-    def first(self, stream: str) -> int:
-        """Return the seq of the oldest entry that is still kept; one more than `last` if none is."""
-        oldest = "SELECT min(seq) FROM entries WHERE stream = ?"
-        after_all = "SELECT last + 1 FROM streams WHERE stream = ?"
-        return int(self._read(f"SELECT coalesce(({oldest}), ({after_all}), 1)", stream, stream)[0][0])
+    def wait(self, streams: Collection[str], timeout_s: float) -> list[Entry]:
+        """Wait for news of these streams and return them, in order per stream; none after `timeout_s` or a `wake`.
 
-    def last(self, stream: str) -> int:
-        """Return the seq of the newest entry, pruned or not; 0 if there never was one."""
-        return self._run(lambda connection: _last(connection, stream))
+        Called by ONE thread of a process. A stream's place is taken by the first call that asks for it: once that call
+        has returned (with a timeout of 0 it does so at once), everything that is committed later is brought, once, by
+        the calls that follow, as long as each asks for that stream; whoever committed it, this process too. What was
+        committed before that return may be brought or not, so who joins must `read` it after that return, and pass over
+        by its seq what comes twice. A stream that a call did not ask for loses its place.
+        """
 
-    def prune(self, before: float, limit: int) -> int:
-        """Delete those of the `limit` oldest entries that were written before a time (Unix seconds); say how many."""
-        oldest = "SELECT pos FROM (SELECT pos, at FROM entries ORDER BY pos LIMIT ?) WHERE at < ?"
-        delete = f"DELETE FROM entries WHERE pos IN ({oldest})"  # noqa: S608  no word of it comes from outside
-        return self._write(lambda connection: connection.execute(delete, (limit, before)).rowcount)
+    def wake(self) -> None:
+        """Let the `wait` that runs now return, or else the next one; any thread may call it."""
+
+    def take(self, stream: str, owner: str, ttl_s: float) -> bool:
+        """Get the stream's lease if it is free, has run out or is the owner's already; only one of many gets it."""
+
+    def renew(self, owner: str, streams: Collection[str], ttl_s: float) -> set[str]:
+        """Let the owner's leases last `ttl_s` from now and return those that are still the owner's.
+
+        One that has run out and that nobody has taken since is renewed too.
+        """
+
+    def release(self, stream: str, owner: str) -> None:
+        """Give the lease up for good, if it is the owner's: the answer has ended, so nobody needs to adopt it."""
+
+    def hand_over(self, owner: str) -> None:
+        """Let all leases of this owner run out now: each is an orphan at once, and no longer the owner's."""
+
+    def orphans(self, limit: int) -> list[str]:
+        """Return up to `limit` streams whose lease has run out, the longest ago first."""
+
+    def touch(self, streams: Collection[str]) -> None:
+        """Note that somebody reads these streams; kept for those that have a lease, until it is released."""
+
+    def last_read(self, stream: str) -> float | None:
+        """Return the time of the last `touch` (Unix seconds); None if there was none."""
+
+    def prune(self, before: float, max_bytes: int) -> int:
+        """Delete a small batch of the oldest entries and return how many; call again soon while there were any.
+
+        What goes was written before `before` (Unix seconds), or the journal takes more than `max_bytes`. A stream that
+        has a lease loses nothing.
+        """
+
+    def check(self) -> None:
+        """Raise JournalError if the journal does not answer."""
 
     def close(self) -> None:
-        """Close the connection of this process; the next call opens it again."""
-        handle = self._handle()
-        with handle.lock:
-            if handle.connection is not None:
-                handle.connection.close()
-                handle.connection = None
-
-    def _read(self, sql: str, *parameters: object) -> list[Any]:
-        return self._run(lambda connection: connection.execute(sql, parameters).fetchall())
-
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return self._run(lambda connection: _in_transaction(connection, work))
-
-    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        handle, tries = self._handle(), 0
-        while True:
-            try:
-                with handle.lock:
-                    handle.connection = handle.connection or _open(self._path)
-                    return work(handle.connection)
-            except sqlite3.Error as exc:
-                tries += 1
-                if tries > BUSY_RETRIES or getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
-                    raise JournalError(f"{self._path.name}: {exc}") from exc
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
-
-    def _handle(self) -> _Handle:
-        pid = os.getpid()
-        return self._handles.get(pid) or self._handles.setdefault(pid, _Handle())
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        _in_transaction(connection, _make_schema)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_schema(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA:
-        connection.execute(statement)
-
-
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(connection)
-        connection.execute("COMMIT")
-        return result
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def _last(connection: sqlite3.Connection, stream: str) -> int:
-    row = connection.execute("SELECT last FROM streams WHERE stream = ?", (stream,)).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _trim(connection: sqlite3.Connection, stream: str, up_to_seq: int) -> None:
-    # In batches, so that a bound that was lowered costs many transactions a little instead of one a lot.
-    oldest = "SELECT pos FROM entries WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?"
-    delete = f"DELETE FROM entries WHERE pos IN ({oldest})"  # noqa: S608  no word of it comes from outside
-    connection.execute(delete, (stream, up_to_seq, TRIM_BATCH))
+        """Let go of what this process has open; the next call opens it again."""

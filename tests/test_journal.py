@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from answers.journal import TRIM_BATCH, Entry, Journal
+from answers.sqlite_journal import TRIM_BATCH, Entry
+from answers.sqlite_journal import SqliteJournal as Journal
 from relay.errors import BadEventField, JournalError
 
 ROOT = Path(__file__).parent.parent
 APPEND = """
 import sys
 from pathlib import Path
-from answers.journal import Journal
+from answers.sqlite_journal import SqliteJournal as Journal
 journal, stream, count = Journal(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 for _ in range(count):
     print(journal.append(stream, lambda seq: b"%d" % seq), flush=True)
@@ -27,7 +28,7 @@ for _ in range(count):
 FORK = """
 import os, sys
 from pathlib import Path
-from answers.journal import Journal
+from answers.sqlite_journal import SqliteJournal as Journal
 journal = Journal(Path(sys.argv[1]))
 journal.append("s", lambda seq: b"parent")
 child = os.fork()
@@ -201,7 +202,7 @@ def test_a_short_lock_of_another_process_is_waited_for(journal: Journal, tmp_pat
 
 def test_a_long_lock_ends_in_a_typed_error(journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal.append("a", number)
-    monkeypatch.setattr("answers.journal.BUSY_TIMEOUT_MS", 10)
+    monkeypatch.setattr("answers.sqlite_journal.BUSY_TIMEOUT_MS", 10)
     journal.close()
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -11,7 +11,7 @@ from flask import current_app
 from answers import producer
 from answers.answer import Answer
 from answers.channels import Channels
-from answers.journal import Journal
+from answers.sqlite_journal import SqliteJournal as Journal
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import TalkaboutError
