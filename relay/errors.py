@@ -13,6 +13,9 @@
     ├── Draining                 this process is being replaced
     ├── Overloaded               this process serves as many streams as it may
     ├── JournalError             the journal cannot be read or written
+    ├── DatabaseError            the database cannot be read or written
+    ├── NotFound                 what was asked for is not there, or another user's
+    ├── Conflict                 what was asked for cannot be done as things stand
     ├── BadUserId                a user id that no channel can have
     └── UpstreamError            the model server
         ├── UpstreamUnreachable  no connection, no name, no TLS
@@ -113,6 +116,28 @@ class JournalError(TalkaboutError):
 
     public = "The server cannot store answers right now."
     retriable = True
+
+
+class DatabaseError(TalkaboutError):
+    """The database cannot be read or written: down, locked for too long, not migrated."""
+
+    public = "The server cannot reach its database right now."
+    retriable = True
+
+
+class NotFound(TalkaboutError):
+    """What was asked for is not there, or another user's."""
+
+    public = "There is no such thing here."
+
+
+class Conflict(TalkaboutError):
+    """What was asked for cannot be done as things stand; the text says why and is for users too."""
+
+    @property
+    def public(self) -> str:  # type: ignore[override]
+        """Say why."""
+        return str(self)
 
 
 class BadUserId(TalkaboutError, ValueError):

@@ -10,12 +10,33 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from relay.catalog import UnknownModel
-from relay.errors import BadUserId, Draining, JournalError, Overloaded, TalkaboutError, UpstreamError, UpstreamTimeout
+from relay.errors import (
+    BadUserId,
+    Conflict,
+    DatabaseError,
+    Draining,
+    JournalError,
+    NotFound,
+    Overloaded,
+    TalkaboutError,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from web.body import FieldError
 
 log = logging.getLogger(__name__)
 
 _BUSY_RETRY_AFTER_S = 2
+_STATUS: dict[type[TalkaboutError], int] = {
+    Overloaded: 503,
+    Draining: 503,
+    JournalError: 503,
+    DatabaseError: 503,
+    NotFound: 404,
+    Conflict: 409,
+    UpstreamTimeout: 504,
+    UpstreamError: 502,  # every other of the model server's
+}
 
 
 def init_app(app: Flask) -> None:
@@ -46,11 +67,7 @@ def problem(status: int, detail: str, retry_after_s: int | None = None, **more: 
 
 def status_of(error: TalkaboutError) -> int:
     """Say which status an error has when it comes before the stream."""
-    if isinstance(error, (Overloaded, Draining, JournalError)):
-        return 503
-    if isinstance(error, UpstreamTimeout):
-        return 504
-    return 502 if isinstance(error, UpstreamError) else 500
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
 
 
 def _wants_page() -> bool:

@@ -1,0 +1,71 @@
+"""The tables: conversations, and their messages as a tree.
+
+A prompt and the answer to it are both messages; an answer's id is its message's id, and the columns that only an answer
+has are NULL for a prompt. While an answer runs, its text stands in the journal; here it is written once, at the end.
+Names ending in `_us` are microseconds since 1970: whole numbers, so that a cursor made of one compares exactly.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA = "0001"  # the newest revision in migrations/versions
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Index(None, "user", "changed_us", "id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    # No cascade along the branch: SQLite would follow it message by message, and gives up at a depth of 1000.
+    Column("parent", String(36), ForeignKey("messages.id"), index=True),
+    Column("role", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("model", Text),
+    Column("state", String(16)),
+    Column("reasoning", Text),
+    Column("finish_reason", Text),
+    Column("usage", JSON(none_as_null=True)),
+    Column("chars", Integer),
+    Column("sha256", String(64)),
+    Column("ttft_ms", Integer),
+    Column("tokens_per_s", Float),
+    Column("close_ms", Integer),
+    Column("adoptions", Integer),
+    Column("error", Text),
+    UniqueConstraint("conversation", "position"),
+)
