@@ -57,6 +57,9 @@ class Settings:
     max_streams: int = row(500, "streams", "Open streams per worker; more get a 503.", low=1, high=100_000)
     reader_buffer_bytes: int = row(262_144, "bytes", "What may wait for one reader.", low=1024, high=1 << 28)
     reader_timeout_s: float = row(30.0, "seconds", "How long a reader may take nothing.", low=0.05, high=3600)
+    abandon_after_s: float = row(
+        300.0, "seconds", "How long an answer goes on with nobody reading.", low=0.1, high=86_400
+    )
     drain_s: float = row(5.0, "seconds", "What running streams get to end when a worker is replaced.", low=0, high=25)
 
     max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
