@@ -4,85 +4,149 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
+from answers.entries import Entry
 from relay.chat import Delta
 from relay.errors import TalkaboutError
-from relay.sse import RETRY_MS, encode
+from relay.sse import RETRY_MS, Decoder, encode
+
+
+def stream_of(answer: str) -> str:
+    """Name the journal's stream of an answer."""
+    return f"answer:{answer}"
 
 
 class Answer:
-    """What an answer is so far; each method returns the event that tells its reader, encoded once."""
+    """What an answer is so far; its methods add events, `take` hands over those that are new, each encoded once."""
 
-    def __init__(self, answer: str, model: str) -> None:
+    def __init__(self, answer: str, conversation: str, model: str) -> None:
         self.answer = answer
+        self.conversation = conversation
         self.model = model
         self.seq = 0
         self.chars = 0
         self.finish_reason: str | None = None
         self.usage: dict[str, Any] | None = None
+        self.ttft_ms: int | None = None
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
         self._hash = hashlib.sha256()
         self._phase = ""
         self._deltas = 0
         self._began = time.monotonic()
         self._first_token: float | None = None
+        self._new: list[Entry] = []
 
-    def open(self) -> bytes:
+    @property
+    def content(self) -> str:
+        """The text so far."""
+        return "".join(self._content)
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._reasoning)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the text so far, in UTF-8."""
+        return self._hash.hexdigest()
+
+    def take(self) -> list[Entry]:
+        """Hand over the events that were added since the last time."""
+        new, self._new = self._new, []
+        return new
+
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Become what these events of the journal say, to go on behind them."""
+        decoder = Decoder()
+        for entry in entries:
+            self.seq = entry.seq
+            for event in decoder.feed(entry.block):
+                data = orjson.loads(event.data)
+                if event.event == "reset":
+                    self._forget()
+                if event.event in ("message", "reset"):
+                    self._keep("content", data.get("content", ""))
+                    self._keep("reasoning", data.get("reasoning", ""))
+
+    def open(self) -> None:
         """Begin: always the event with seq 1."""
-        data = {"answer": self.answer, "conversation": None, "model": self.model}
-        return self._event(data, "open", RETRY_MS)
+        self._add({"answer": self.answer, "conversation": self.conversation, "model": self.model}, "open", RETRY_MS)
 
-    def phase(self, name: str) -> bytes:
-        """Enter a phase; nothing if it is the one that runs."""
-        if name == self._phase:
-            return b""
-        self._phase = name
-        return self._event({"phase": name}, "phase")
+    def phase(self, name: str) -> None:
+        """Enter a phase, unless it is the one that runs."""
+        if name != self._phase:
+            self._phase = name
+            self._add({"phase": name}, "phase")
 
-    def append(self, deltas: list[Delta]) -> bytes:
+    def append(self, deltas: list[Delta]) -> None:
         """Take over what the model wrote."""
-        blocks = []
         for delta in deltas:
             self.finish_reason = delta.finish_reason or self.finish_reason
             self.usage = delta.usage or self.usage
             if delta.reasoning:
-                blocks += [self.phase("thinking"), self._text("reasoning", delta.reasoning)]
+                self.phase("thinking")
+                self._text("reasoning", delta.reasoning)
             if delta.content:
-                blocks += [self.phase("writing"), self._text("content", delta.content)]
-        return b"".join(blocks)
+                self.phase("writing")
+                self._text("content", delta.content)
 
-    def done(self, state: str, error: TalkaboutError | None = None) -> bytes:
+    def reset(self, *, keep: bool) -> None:
+        """Say the whole text again, or with `keep` off begin anew with none."""
+        if not keep:
+            self._forget()
+        self._add({"content": self.content, "reasoning": self.reasoning}, "reset")
+
+    def done(self, state: str, error: TalkaboutError | None = None) -> None:
         """End: the terminal event, with which a reader can prove that it has everything."""
-        data: dict[str, Any] = {
-            "state": state,
+        data = {"state": state, **self.facts()}
+        if error is not None:
+            data["error"] = {"code": error.code, "message": error.public, "retriable": error.retriable}
+        self._add(data, "done", final=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What the terminal event says of the text, and the database keeps."""
+        return {
             "finish_reason": self.finish_reason,
             "usage": self.usage,
             "chars": self.chars,
-            "sha256": self._hash.hexdigest(),
-            "ttft_ms": None if self._first_token is None else round((self._first_token - self._began) * 1000),
+            "sha256": self.sha256,
+            "ttft_ms": self.ttft_ms,
             "tokens_per_s": self._tokens_per_s(),
         }
-        if error is not None:
-            data["error"] = {"code": error.code, "message": error.public, "retriable": error.retriable}
-        return self._event(data, "done")
-
-    def _text(self, kind: str, text: str) -> bytes:
-        self._deltas += 1
-        if self._first_token is None:
-            self._first_token = time.monotonic()
-        if kind == "content":
-            self.chars += len(text)
-            self._hash.update(text.encode())
-        return self._event({kind: text})
 
     def _tokens_per_s(self) -> float | None:
         """Rate from the first token on; by the upstream's own count where it gives one, else one token a delta."""
-        tokens = (self.usage or {}).get("completion_tokens") or self._deltas
+        counted = (self.usage or {}).get("completion_tokens")
+        tokens = counted if counted and isinstance(counted, (int, float)) else self._deltas
         seconds = time.monotonic() - (self._first_token or self._began)
         return round(tokens / seconds, 1) if self._first_token is not None and seconds > 0 else None
 
-    def _event(self, data: dict[str, Any], event: str | None = None, retry: int | None = None) -> bytes:
+    def _text(self, kind: str, text: str) -> None:
+        self._deltas += 1
+        if self._first_token is None:
+            self._first_token = time.monotonic()
+            self.ttft_ms = round((self._first_token - self._began) * 1000)
+        self._keep(kind, text)
+        self._add({kind: text})
+
+    def _keep(self, kind: str, text: str) -> None:
+        if kind == "reasoning":
+            self._reasoning.append(text)
+        elif text:
+            self._content.append(text)
+            self.chars += len(text)
+            self._hash.update(text.encode())
+
+    def _forget(self) -> None:
+        self._content, self._reasoning, self.chars, self._hash = [], [], 0, hashlib.sha256()
+
+    def _add(self, data: dict[str, Any], event: str | None = None, retry: int | None = None, final: bool = False) -> None:
         self.seq += 1
-        return encode(orjson.dumps(data).decode(), event, f"{self.answer}:{self.seq}", retry)
+        block = encode(orjson.dumps(data).decode(), event, f"{self.answer}:{self.seq}", retry)
+        self._new.append(Entry(stream_of(self.answer), self.seq, block, final))

@@ -1,80 +1,168 @@
-"""Producers: what runs beside a response and fills its pipe with an answer."""
+"""A producer: what asks a model for one answer and writes it into the journal. No request owns it.
+
+    running ──the upstream says so──────────────> complete
+       ├──stop() by a user, or nobody reads────> stopped
+       ├──the upstream fails: asked again from the kept text, three times at most
+       │      └──it cannot go on, or not again──> interrupted, or failed if there is no text
+       ├──hand_over(): this worker drains───────> still running; another worker adopts it
+       └──another producer has written──────────> still running, elsewhere
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from answers.answer import Answer
+from answers.entries import Entry
+from relay.chat import Delta
 from relay.completion import deltas, read_to_end
-from relay.errors import Draining, ReaderError, TalkaboutError, UpstreamStopped
-from relay.pipe import Pipe
+from relay.continuation import NONE, Seam
+from relay.errors import AnswerTooLong, TalkaboutError, UpstreamStopped
 from relay.upstream import Call
 
 log = logging.getLogger(__name__)
 
+MAX_ADOPTIONS = 3
+_PAUSES_S = (0.1, 0.4, 1.0)
 
-def start(produce: Callable[[], None], pipe: Pipe) -> None:
-    """Run a producer in a thread of control of its own; whatever happens there, the pipe is closed in the end."""
 
-    def run() -> None:
+class Ask(NamedTuple):
+    """How an answer's upstream is asked: `call(kept)` for what follows the kept text, in the `style` that it knows."""
+
+    call: Callable[[str], Call]
+    style: str
+    max_event_bytes: int
+    max_chars: int
+
+
+class Producer:
+    """Write one answer to its end; `run` in a thread of its own, the rest from any thread.
+
+    `write` puts entries into the journal, in order; `adopted` counts an adoption and returns how many there were;
+    `settle` keeps how it ended and writes the terminal event.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        ask: Ask,
+        write: Callable[[list[Entry]], None],
+        adopted: Callable[[], int],
+        settle: Callable[[Answer, str, TalkaboutError | None, int | None], None],
+    ) -> None:
+        self.answer = answer
+        self.ended = threading.Event()
+        self.began_at = time.time()
+        self._ask = ask
+        self._write = write
+        self._adopted = adopted
+        self._settle = settle
+        self._call: Call | None = None
+        self._stopped_at: float | None = None
+        self._left = threading.Event()  # handed over, or written elsewhere: no end of ours
+        self._wakes = threading.Event()
+
+    def stop(self) -> None:
+        """End the answer as `stopped`, at any moment; returns at once."""
+        self._stopped_at = self._stopped_at or time.monotonic()
+        self._interrupt()
+
+    def leave(self) -> None:
+        """Write nothing more: another producer goes on."""
+        self._left.set()
+        self._interrupt()
+
+    def run(self, recovering: bool) -> None:
+        """Write the answer, from its beginning or from what the journal has of it."""
         try:
-            produce()
-        except Exception:  # the edge of a stream: a fault of ours must end the stream, not hang it
-            log.exception("producer failed")
+            state, error = self._attempts(recovering)
+            if self._left.is_set():
+                return
+            close_ms = None if self._stopped_at is None else round((time.monotonic() - self._stopped_at) * 1000)
+            self._flush()
+            self._settle(self.answer, state, error, close_ms)
+        except Exception:  # the edge of an answer: its lease is given up, so that another producer ends it
+            log.exception("answer %s: producer failed", self.answer.answer)
         finally:
-            pipe.close()
+            self.ended.set()
 
-    threading.Thread(target=run, daemon=True).start()
+    def _attempts(self, recovering: bool) -> tuple[str, TalkaboutError | None]:
+        while True:
+            try:
+                self._attempt(recovering)
+            except TalkaboutError as error:
+                if self._stopped_at is not None:
+                    return "stopped", None
+                if self._left.is_set() or not self._may_go_on(error):
+                    return ("interrupted" if self.answer.chars else "failed"), error
+                recovering = True
+            else:
+                return "complete", None
 
-
-def write_events(answer: Answer, call: Call, pipe: Pipe, max_event_bytes: int) -> None:
-    """Ask the upstream and put the answer's events into the pipe, from the first phase to `done`."""
-    state, error = "complete", None
-    try:
-        pipe.put(answer.phase("connecting"))
-        call.open()
-        pipe.put(answer.phase("waiting"))
-        for some in deltas(call, max_event_bytes):
-            if block := answer.append(some):
-                pipe.put(block)
-    except TalkaboutError as exc:
-        error = pipe.reason or exc
-        state = _state_after(error, answer)
-    pipe.close(answer.done(state, error))
-    _finish(call, error)
-
-
-def write_text(
-    call: Call, pipe: Pipe, max_event_bytes: int, ending: Callable[[TalkaboutError], str], *, opened: bool
-) -> None:
-    """Put the text of a call into the pipe as UTF-8; `ending` says in words why a text broke off."""
-    last, error = "", None
-    try:
-        if not opened:
+    def _attempt(self, recovering: bool) -> None:
+        """Ask once, and write what comes, to its end."""
+        kept = self.answer.content
+        if recovering:
+            self.answer.phase("recovering")
+            if not kept and self.answer.reasoning:
+                self.answer.reset(keep=False)  # a thought cannot be gone on with
+        else:
+            self.answer.phase("connecting")
+        self._flush()
+        call = self._call = self._ask.call(kept)
+        if self._stopped_at is not None or self._left.is_set():
+            raise UpstreamStopped("stopped")
+        try:
             call.open()
-        for some in deltas(call, max_event_bytes):
-            if text := "".join(delta.content for delta in some):
-                pipe.put(text.encode())
-    except TalkaboutError as exc:
-        error = pipe.reason or exc
-        last = ending(error)
-    pipe.close(last.encode())
-    _finish(call, error)
+            if not recovering:
+                self.answer.phase("waiting")
+                self._flush()
+            self._read(call, Seam(kept))
+        except TalkaboutError:
+            call.close()
+            raise
+        threading.Thread(target=read_to_end, args=(call,), daemon=True).start()
 
+    def _read(self, call: Call, seam: Seam) -> None:
+        for some in deltas(call, self._ask.max_event_bytes):
+            joined = [delta._replace(content=seam.join(delta.content)) for delta in some]
+            self.answer.append(self._within(joined))
+            self._flush()
+            if self.answer.chars >= self._ask.max_chars:
+                raise AnswerTooLong(f"{self.answer.chars} characters")
 
-def _state_after(error: TalkaboutError, answer: Answer) -> str:
-    if isinstance(error, UpstreamStopped):
-        return "stopped"
-    if isinstance(error, (Draining, ReaderError)) or answer.chars:
-        return "interrupted"
-    return "failed"
+    def _within(self, some: list[Delta]) -> list[Delta]:
+        """Cut what is longer than an answer may be."""
+        left = self._ask.max_chars - self.answer.chars
+        if sum(len(delta.content) for delta in some) <= left:
+            return some
+        cut = []
+        for delta in some:
+            cut.append(delta._replace(content=delta.content[: max(left, 0)]))
+            left -= len(delta.content)
+        return cut
 
+    def _may_go_on(self, error: TalkaboutError) -> bool:
+        """Tell if asking again can help, and count it; a refusal before the first word is told at once."""
+        begun = bool(self.answer.chars or self.answer.reasoning)
+        if isinstance(error, AnswerTooLong) or not begun or (self.answer.chars and self._ask.style == NONE):
+            return False
+        tries = self._adopted()
+        if tries > MAX_ADOPTIONS:
+            return False
+        log.warning("answer %s: %s; trying again", self.answer.answer, error)
+        self._wakes.wait(_PAUSES_S[tries - 1])
+        return not self._left.is_set()
 
-def _finish(call: Call, error: TalkaboutError | None) -> None:
-    """Give the upstream's connection back; one that failed or was stopped is closed instead."""
-    if error is None:
-        read_to_end(call)
-    else:
-        call.close()
+    def _flush(self) -> None:
+        if not self._left.is_set():
+            self._write(self.answer.take())
+
+    def _interrupt(self) -> None:
+        self._wakes.set()
+        if self._call is not None:
+            self._call.stop()

@@ -1,0 +1,156 @@
+"""The answers that this worker writes: begun here, continued, or adopted from a worker that is gone (recovery.py)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from answers.answer import Answer, stream_of
+from answers.entries import Batch, Entry
+from answers.journal import Journal
+from answers.producer import Ask, Producer
+from answers.store import AnswerRow, Store
+from answers.writer import Writer
+from relay.errors import TalkaboutError
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 2.0  # a worker that is gone is replaced by another within this and a look
+STOPS = "stops"  # the journal's stream of answers that are to be stopped, wherever they are written
+_STOPS_KEPT = 1000
+_SAY_STOP_AGAIN_S = 0.5  # an answer may be between two workers when it is stopped
+_STOPPED_WITHIN_S = 10.0
+_LOOK_S = 0.02
+_READ_AT_ONCE = 500
+
+
+class Producers:
+    """Begin, stop and continue answers. Who writes one holds its lease in the journal, under this worker's name."""
+
+    def __init__(self, journal: Journal, store: Store, writer: Writer, ask: Callable[[AnswerRow], Ask]) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.journal = journal
+        self.store = store
+        self.writer = writer
+        self._ask = ask
+        self._running: dict[str, Producer] = {}
+        self._lock = threading.Lock()
+
+    def running(self) -> dict[str, Producer]:
+        """Map each answer that is being written here to its producer."""
+        with self._lock:
+            return dict(self._running)
+
+    def begin(
+        self, user: str, prompt: str, model: str, conversation: str | None, parent: str | None, answer: str
+    ) -> AnswerRow:
+        """Begin an answer, or find the one that has this id already.
+
+        Raises NotFound and Conflict as Store.begin does, and JournalError.
+        """
+        stream = stream_of(answer)
+        # The lease comes first: were the worker killed in between, an answer without one would never be adopted.
+        mine = answer not in self._running and self.journal.take(stream, self.owner, LEASE_S)
+        try:
+            row, new = self.store.begin(user, prompt, model, conversation, parent, answer)
+        except TalkaboutError:
+            if mine:
+                self.journal.release(stream, self.owner)
+            raise
+        if mine and new:
+            self.run(row, [])
+        elif mine:
+            self.let_go(answer)
+        return row
+
+    def go_on(self, row: AnswerRow) -> AnswerRow:
+        """Take an answer up again that was stopped, interrupted or has failed. Raises Conflict if it is none of these."""
+        row = self.store.reopen(row.id)
+        if self.journal.take(stream_of(row.id), self.owner, LEASE_S):
+            self.run(row, self.entries(row.id))
+        return row
+
+    def stop(self, row: AnswerRow) -> AnswerRow:
+        """Stop an answer, wherever it is written, and wait until it has ended; one that has ended stays as it is."""
+        deadline = time.monotonic() + _STOPPED_WITHIN_S
+        say_at = 0.0
+        while row.state == "running" and time.monotonic() < deadline:
+            if time.monotonic() >= say_at:
+                say_at = time.monotonic() + _SAY_STOP_AGAIN_S
+                if not self.stop_here(row.id):
+                    self.journal.publish(STOPS, lambda _seq, row=row: row.id.encode(), _STOPS_KEPT)  # type: ignore[misc]
+            time.sleep(_LOOK_S)
+            row = self.store.answer(row.id) or row
+        return row
+
+    def stop_here(self, answer: str) -> bool:
+        """Stop an answer if it is written here."""
+        producer = self.running().get(answer)
+        if producer is not None:
+            producer.stop()
+        return producer is not None
+
+    def run(self, row: AnswerRow, entries: list[Entry]) -> None:
+        """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it."""
+        answer = Answer(row.id, row.conversation, row.model)
+        answer.restore(entries)
+        if not entries:
+            answer.open()
+        stream = stream_of(row.id)
+        write = partial(self._write, stream)
+        producer = Producer(answer, self._ask(row), write, partial(self.store.adopted, row.id), self.settle)
+        self.writer.on_fenced(stream, producer.leave)
+        with self._lock:
+            self._running[row.id] = producer
+        write(answer.take())
+        threading.Thread(target=self._run_to_end, args=(row.id, producer, bool(entries)), daemon=True).start()
+
+    def settle(self, answer: Answer, state: str, error: TalkaboutError | None, close_ms: int | None = None) -> None:
+        """Keep how an answer ended: first in the database, then in the journal, whose readers may ask for it at once.
+
+        Nothing is kept of a producer that another one has replaced meanwhile.
+        """
+        stream = stream_of(answer.answer)
+        if not self.writer.durable(stream, answer.seq):
+            return
+        texts = {"content": answer.content, "reasoning": answer.reasoning}
+        code = error.code if error else None
+        self.store.settle(answer.answer, state, **texts, **answer.facts(), error=code, close_ms=close_ms)
+        self.end(answer, state, error)
+
+    def end(self, answer: Answer, state: str, error: TalkaboutError | None = None) -> None:
+        """Write the terminal event of an answer that the database has as ended, and give its lease up."""
+        stream = stream_of(answer.answer)
+        answer.done(state, error)
+        self._write(stream, answer.take())
+        if self.writer.durable(stream, answer.seq):
+            self.journal.release(stream, self.owner)
+
+    def entries(self, answer: str) -> list[Entry]:
+        """Read all that the journal has of an answer."""
+        entries: list[Entry] = []
+        while some := self.journal.read(stream_of(answer), entries[-1].seq if entries else 0, _READ_AT_ONCE):
+            entries += some
+        return entries
+
+    def let_go(self, answer: str) -> None:
+        """Let the lease of an answer run out now, so that a worker adopts it if it has not ended."""
+        self.journal.take(stream_of(answer), self.owner, 0.0)
+
+    def _run_to_end(self, answer: str, producer: Producer, recovering: bool) -> None:
+        try:
+            producer.run(recovering)
+        finally:
+            with self._lock:
+                self._running.pop(answer, None)
+            self.writer.forget(stream_of(answer))
+
+    def _write(self, stream: str, entries: list[Entry]) -> None:
+        if entries:
+            self.writer.append(Batch(stream, self.owner, entries))

@@ -1,0 +1,130 @@
+"""Leases and adoption: an answer whose worker is gone is gone on with by another.
+
+A producer's worker renews its leases all the time. One that runs out (the worker was killed, or drains) is taken by
+whichever worker looks first, which goes on from the text in the journal. Crash, deploy and dead upstream are thus one
+mechanism; the seqs of the journal are the fence, so that two adopters can never both write.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from answers.answer import Answer, stream_of
+from answers.follow import Follower
+from answers.producer import MAX_ADOPTIONS, Producer
+from answers.producers import LEASE_S, STOPS, Producers
+from answers.store import AnswerRow
+from relay.errors import AdoptedTooOften, JournalError, TalkaboutError
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.4
+_ORPHANS_AT_ONCE = 20
+_LEAVING_S = 1.0
+
+
+class Recovery:
+    """Look after the leases of one worker; `start` when it begins, `drain` when it ends."""
+
+    def __init__(self, producers: Producers, follower: Follower, abandon_after_s: float) -> None:
+        self._producers = producers
+        self._journal = producers.journal
+        self._follower = follower
+        self._abandon_after_s = abandon_after_s
+        self._look_at_readers = 0.0
+        self._draining = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Look after leases and orphans from now on, in a thread of its own; may be called again."""
+        with self._lock:
+            if self._thread is None and not self._draining.is_set():
+                self._follower.listen(STOPS, self._producers.stop_here)
+                self._thread = threading.Thread(target=self._look_after, daemon=True)
+                self._thread.start()
+
+    def drain(self) -> None:
+        """Hand every answer over to the other workers at once, and adopt none any more."""
+        self._draining.set()
+        running = list(self._producers.running().values())
+        for producer in running:
+            producer.leave()
+        for producer in running:
+            producer.ended.wait(_LEAVING_S)
+        self._producers.writer.close()
+        try:
+            self._journal.hand_over(self._producers.owner)
+        except JournalError as error:
+            log.warning("answers are adopted only when their leases run out: %s", error)
+
+    def adopt(self, stream: str) -> None:
+        """Go on with an answer whose lease is ours now, or bring it to its end."""
+        answer = stream.removeprefix("answer:")
+        row = self._producers.store.answer(answer)
+        if row is None:
+            self._journal.release(stream, self._producers.owner)
+        elif row.state != "running":
+            self._end(row)
+        elif self._producers.store.adopted(answer) > MAX_ADOPTIONS:
+            self._give_up(row)
+        else:
+            log.info("answer %s is adopted", answer)
+            self._producers.run(row, self._producers.entries(answer))
+
+    def _look_after(self) -> None:
+        while not self._draining.wait(_LOOK_S):
+            try:
+                self._renew()
+                self._stop_abandoned()
+                self._adopt_orphans()
+            except TalkaboutError as error:
+                log.warning("leases are not looked after: %s", error)
+            except Exception:  # the edge of the worker: without this thread no answer would be adopted any more
+                log.exception("leases are not looked after")
+
+    def _renew(self) -> None:
+        streams = {stream_of(answer): producer for answer, producer in self._producers.running().items()}
+        if streams:
+            held = self._journal.renew(self._producers.owner, list(streams), LEASE_S)
+            for stream in streams.keys() - held:
+                streams[stream].leave()
+
+    def _stop_abandoned(self) -> None:
+        """Stop answers that nobody has read for the time that the operator gives them."""
+        if time.monotonic() < self._look_at_readers:
+            return
+        self._look_at_readers = time.monotonic() + self._abandon_after_s / 10
+        for answer, producer in self._producers.running().items():
+            if not self._follower.readers(stream_of(answer)) and self._unread_s(answer, producer) > self._abandon_after_s:
+                log.info("answer %s is abandoned", answer)
+                producer.stop()
+
+    def _unread_s(self, answer: str, producer: Producer) -> float:
+        last = self._journal.last_read(stream_of(answer)) or 0.0
+        return time.time() - max(last, producer.began_at)
+
+    def _adopt_orphans(self) -> None:
+        for stream in self._journal.orphans(_ORPHANS_AT_ONCE):
+            if stream.removeprefix("answer:") not in self._producers.running():
+                if self._journal.take(stream, self._producers.owner, LEASE_S):
+                    self.adopt(stream)
+
+    def _end(self, row: AnswerRow) -> None:
+        """Write the terminal event that a killed worker has left out, if it has."""
+        entries = self._producers.entries(row.id)
+        if entries and entries[-1].final:
+            self._journal.release(stream_of(row.id), self._producers.owner)
+            return
+        answer = Answer(row.id, row.conversation, row.model)
+        answer.restore(entries)
+        answer.finish_reason, answer.usage, answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
+        self._producers.end(answer, row.state)
+
+    def _give_up(self, row: AnswerRow) -> None:
+        answer = Answer(row.id, row.conversation, row.model)
+        answer.restore(self._producers.entries(row.id))
+        state = "interrupted" if answer.chars else "failed"
+        self._producers.settle(answer, state, AdoptedTooOften(f"{MAX_ADOPTIONS} times"))

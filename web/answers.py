@@ -1,0 +1,137 @@
+"""Answers: begun once, read by anyone of the user's, from any worker, as often as one likes (CONTRACT section 3)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import NotFound
+
+from answers.store import AnswerRow
+from web.access import current_user
+from web.body import FieldError, Fields, json_fields
+from web.services import services
+from web.streams import EVENT_STREAM
+
+answers = Blueprint("answers", __name__)
+
+_ID = re.compile(r"([0-9a-fA-F-]{36}):([0-9]{1,18})")
+_NAME_CHARS = 256
+
+
+@answers.post("/api/answers")
+def create() -> Response | tuple[Response, int]:
+    """Begin an answer, or attach to the one that has the same id, or that `Last-Event-ID` names."""
+    if seen := _ID.fullmatch(request.headers.get("Last-Event-ID", "")):
+        return _events(_own(seen[1]))
+    fields = json_fields()
+    row = services().begin(
+        current_user(),
+        fields.text("prompt", services().settings.max_prompt_chars),
+        _optional(fields, "model"),
+        conversation=_optional(fields, "conversation"),
+        parent=_optional(fields, "parent"),
+        answer=_uuid_field(fields),
+    )
+    return _accepted(row)
+
+
+@answers.get("/api/answers/<answer>/events")
+def events(answer: str) -> Response:
+    """Follow an answer's journal from behind the last event seen, or from its beginning."""
+    row = _own(answer)
+    if request.method == "HEAD":
+        return Response(mimetype=EVENT_STREAM)
+    return _events(row)
+
+
+@answers.get("/api/answers/<answer>")
+def show(answer: str) -> Response:
+    """Show an answer as it is now."""
+    row = _own(answer)
+    now = services().as_it_is(row)
+    return jsonify(
+        answer=now.id,
+        conversation=now.conversation,
+        model=now.model,
+        state=now.state,
+        content=now.content,
+        reasoning=now.reasoning,
+        finish_reason=now.finish_reason,
+        usage=now.usage,
+        chars=now.chars,
+        sha256=now.sha256,
+        ttft_ms=now.ttft_ms,
+        tokens_per_s=now.tokens_per_s,
+    )
+
+
+@answers.post("/api/answers/<answer>/stop")
+def stop(answer: str) -> Response:
+    """Stop an answer, wherever it is written, and say how it ended; again and again the same."""
+    row = services().producers.stop(_own(answer))
+    closed = row.state != "running"
+    return jsonify(state=row.state, upstream_closed=closed, close_ms=row.close_ms or 0, chars=row.chars)
+
+
+@answers.post("/api/answers/<answer>/continue")
+def go_on(answer: str) -> Response | tuple[Response, int]:
+    """Take an answer up again where its text ends; the stream tells what is new."""
+    row = _own(answer)
+    last = services().journal.bounds(services().stream_of(row))[1]
+    return _accepted(services().producers.go_on(row), after=last)
+
+
+def _accepted(row: AnswerRow, after: int = 0) -> Response | tuple[Response, int]:
+    if EVENT_STREAM in request.headers.get("Accept", ""):
+        return _with_headers(services().follow(row, after).response(), row)
+    body = jsonify(answer=row.id, conversation=row.conversation, events=_events_path(row))
+    return _with_headers(body, row), 202
+
+
+def _events(row: AnswerRow) -> Response:
+    """Stream what comes behind the last event seen; 204 tells whoever has seen the end to stay away."""
+    last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id", "")
+    after = _seq(last, row)
+    if after is not None and services().has_seen_the_end(row, after):
+        return _with_headers(Response(status=204), row)
+    return _with_headers(services().follow(row, after).response(), row)
+
+
+def _seq(last_event_id: str, row: AnswerRow) -> int | None:
+    """Take the seq out of an id; 0 if there is none, None if it is not one of this answer's."""
+    if not last_event_id:
+        return 0
+    seen = _ID.fullmatch(last_event_id)
+    return int(seen[2]) if seen and seen[1].lower() == row.id else None
+
+
+def _with_headers(response: Response, row: AnswerRow) -> Response:
+    response.headers["X-Answer-Id"] = row.id
+    response.headers["Content-Location"] = _events_path(row)
+    return response
+
+
+def _events_path(row: AnswerRow) -> str:
+    return f"/api/answers/{row.id}/events"
+
+
+def _own(answer: str) -> AnswerRow:
+    """Find an answer of the current user's; what is another's does not exist."""
+    row = services().store.answer(answer.lower())
+    if row is None or row.user != current_user():
+        raise NotFound("There is no such answer.")
+    return row
+
+
+def _optional(fields: Fields, name: str) -> str | None:
+    return fields.text(name, _NAME_CHARS) if fields.values.get(name) is not None else None
+
+
+def _uuid_field(fields: Fields) -> str | None:
+    given = _optional(fields, "answer")
+    try:
+        return str(uuid.UUID(given)) if given else None
+    except ValueError as exc:
+        raise FieldError("answer", "The field answer must be a UUID.") from exc
