@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flask import Flask
 
+from answers.channel_journal import ChannelJournal as Journal
 from answers.channels import Channels
-from answers.sqlite_journal import SqliteJournal as Journal
 from relay import demo_model, embedded_model
 from relay.catalog import Catalog, Entry
 from relay.settings import Settings, prepare_data_dir

@@ -17,8 +17,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
 
-from answers.sqlite_journal import Entry
-from answers.sqlite_journal import SqliteJournal as Journal
+from answers.channel_journal import ChannelJournal as Journal
+from answers.channel_journal import Entry as Placed
+from answers.entries import Entry
 from relay.emitter import terminal_data
 from relay.errors import BadUserId, Draining, JournalError, TalkaboutError
 from relay.pipe import Pipe
@@ -45,7 +46,7 @@ class _Reader:
         self.seq = seq
         self.pipe = pipe
 
-    def block(self, entry: Entry) -> bytes:
+    def block(self, entry: Entry | Placed) -> bytes:
         """Return what to send for an entry: nothing if the reader has it, with a reset if some before it are lost."""
         missing = entry.seq - self.seq - 1
         if missing < 0:
@@ -195,7 +196,7 @@ class Channels:
                 self._tail = None
             return self._tail is not None
 
-    def _fan_out(self, entry: Entry) -> None:
+    def _fan_out(self, entry: Placed) -> None:
         with self._lock:
             readers = list(self._readers.get(entry.stream, ()))
             listeners = list(self._listeners.get(entry.stream, ()))
@@ -215,7 +216,7 @@ class Channels:
             return
         self._prune_at = now + PRUNE_EVERY_S
         try:
-            if self._journal.prune(time.time() - self._settings.channel_keep_s, PRUNE_BATCH) == PRUNE_BATCH:
+            if self._journal.prune(time.time() - self._settings.channel_keep_s, 1 << 30) == PRUNE_BATCH:
                 self._prune_at = now
         except JournalError as error:
             log.warning("old events stay for now: %s", error)

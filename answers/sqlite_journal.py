@@ -1,185 +1,214 @@
-"""The journal: an append-only log of encoded events, in one SQLite file that every worker of the machine opens.
+"""The journal on SQLite: one file that every worker of the machine opens.
 
-Each stream counts its entries 1, 2, 3 … without gaps (`seq`). `pos` numbers the entries of all streams in the order in
-which their commits become visible, because only one transaction writes at a time; so one tail reader per worker follows
-every stream with one query. Commit, then publish: what a reader has seen is in the file and survives `kill -9`.
-
-SQLite blocks the whole worker while it waits, so nothing yields inside a write transaction, and no wait is long.
+`pos` numbers the entries of all streams in the order in which their commits become visible, because only one
+transaction writes at a time; so one query brings a worker all that is new.
 """
 
 from __future__ import annotations
 
-import os
-import random
+import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
 
-from relay.errors import JournalError
+from answers.entries import Batch, Entry
+from answers.sqlite_file import SqliteFile
 
-BUSY_TIMEOUT_MS = 2000  # every stream of the worker stands still for as long
-BUSY_RETRIES = 3
+POLL_S = 0.035
+WAIT_LIMIT = 500
 TRIM_BATCH = 100
+PRUNE_BATCH = 200
 
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS streams(stream TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS entries(pos INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL,"
-    " seq INTEGER NOT NULL, block BLOB NOT NULL, at REAL NOT NULL, UNIQUE(stream, seq))",
+_STEPS = (
+    (
+        "CREATE TABLE IF NOT EXISTS streams(stream TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS entries(pos INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL,"
+        " seq INTEGER NOT NULL, block BLOB NOT NULL, at REAL NOT NULL, UNIQUE(stream, seq))",
+    ),
+    (
+        "ALTER TABLE entries ADD COLUMN final INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE leases(stream TEXT PRIMARY KEY, owner TEXT NOT NULL, expires_at REAL NOT NULL, read_at REAL)"
+        " WITHOUT ROWID",
+    ),
 )
-_COLUMNS = "SELECT pos, stream, seq, block FROM entries "
-
-T = TypeVar("T")
-
-
-class Entry(NamedTuple):
-    """Hold one entry: its place in the whole journal and in its stream, and the encoded event."""
-
-    pos: int
-    stream: str
-    seq: int
-    block: bytes
-
-
-class _Handle:
-    """Keep the one connection of a process and the lock around it.
-
-    One for all threads, because under gevent a connection per greenlet would be opened and thrown away all the time,
-    and because calls into SQLite block the other greenlets in any case.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.connection: sqlite3.Connection | None = None
+_HELD = "SELECT leases.owner, coalesce(streams.last, 0) FROM leases LEFT JOIN streams USING (stream) WHERE stream = ?"
+_READ = "SELECT stream, seq, block, final FROM entries WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?"
+_END = "SELECT coalesce(max(pos), 0) FROM entries"
+# The plus keeps SQLite from going through the streams' index, thus through all that they ever were.
+_NEWS = (
+    "SELECT stream, seq, block, final, pos FROM entries"
+    " WHERE pos > ? AND +stream IN (SELECT value FROM json_each(?)) ORDER BY pos LIMIT ?"
+)
+_BOUNDS = (
+    "SELECT coalesce((SELECT min(seq) FROM entries WHERE stream = streams.stream), last + 1), last"
+    " FROM streams WHERE stream = ?"
+)
+_TAKE = (
+    "INSERT INTO leases(stream, owner, expires_at) VALUES (?, ?, ?) ON CONFLICT(stream) DO UPDATE"
+    " SET owner = excluded.owner, expires_at = excluded.expires_at"
+    " WHERE owner = excluded.owner OR expires_at <= ?"
+)
+_RENEW = (
+    "UPDATE leases SET expires_at = ? WHERE owner = ? AND stream IN (SELECT value FROM json_each(?)) RETURNING stream"
+)
+_HAND_OVER = "UPDATE leases SET owner = '', expires_at = min(expires_at, ?) WHERE owner = ?"
+_TOUCH = "UPDATE leases SET read_at = ? WHERE stream IN (SELECT value FROM json_each(?))"
+_TRIM = "DELETE FROM entries WHERE pos IN (SELECT pos FROM entries WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?)"
+_PRUNE = (
+    "DELETE FROM entries WHERE pos IN (SELECT pos FROM (SELECT pos, at FROM entries"
+    " WHERE +stream NOT IN (SELECT stream FROM leases) ORDER BY pos LIMIT ?) WHERE at < ?)"
+)
+_BYTES = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
 
 
 class SqliteJournal:
-    """Append to and read from the journal in the file `path`; every method raises JournalError when it cannot."""
+    """Keep the streams in the file `path`; the methods are described at `answers.journal.Journal`."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        # A connection must be neither used nor closed across a fork: each process adds its own and keeps the rest.
-        self._handles: dict[int, _Handle] = {}
+        self.file = SqliteFile(path, _STEPS)
+        self._woken = threading.Event()
+        self._written_here = True  # the file's version tells what other connections write, and not what this one does
+        self._seen: tuple[sqlite3.Connection, int] | None = None
+        self._pos: int | None = None
 
-    def append(self, stream: str, make_block: Callable[[int], bytes], keep: int | None = None) -> int:
-        """Append one entry and return its seq; of the stream's older entries only the `keep` newest stay.
+    def commit(self, batches: Sequence[Batch]) -> set[str]:
+        """Write all batches in one transaction and return the streams that were refused."""
+        now = time.time()
 
-        `make_block` gets the seq and returns the encoded event; it runs inside the transaction, so it must only
-        compute. What it raises comes out, and nothing is written.
-        """
+        def work(connection: sqlite3.Connection) -> set[str]:
+            return {batch.stream for batch in batches if not _put(connection, batch, now)}
+
+        refused = self.file.write(work)
+        self._written_here = True
+        return refused
+
+    def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
+        """Append one entry that gets its seq here."""
 
         def work(connection: sqlite3.Connection) -> int:
-            seq = _last(connection, stream) + 1
-            row = (stream, seq, make_block(seq), time.time())
-            connection.execute("INSERT OR REPLACE INTO streams(stream, last) VALUES (?, ?)", (stream, seq))
-            connection.execute("INSERT INTO entries(stream, seq, block, at) VALUES (?, ?, ?, ?)", row)
-            if keep is not None:
-                _trim(connection, stream, seq - keep)
+            row = connection.execute("SELECT last FROM streams WHERE stream = ?", (stream,)).fetchone()
+            seq: int = row[0] + 1 if row else 1
+            _append(connection, [Entry(stream, seq, make_block(seq))], time.time())
+            if seq > keep:
+                # In batches, so that a bound that was lowered costs many calls a little instead of one a lot.
+                connection.execute(_TRIM, (stream, seq - keep, TRIM_BATCH))
             return seq
 
-        return self._write(work)
+        seq = self.file.write(work)
+        self._written_here = True
+        return seq
 
     def read(self, stream: str, after: int, limit: int) -> list[Entry]:
-        """Return up to `limit` entries of a stream behind the seq `after`; the first is no `after + 1` after a gap."""
-        rows = self._read(_COLUMNS + "WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?", stream, after, limit)
-        return [Entry(*row) for row in rows]
+        """Return up to `limit` entries behind the seq `after`."""
+        return [_entry(*row) for row in self.file.read(_READ, stream, after, limit)]
 
-    def tail(self, after_pos: int, limit: int) -> list[Entry]:
-        """Return up to `limit` entries of all streams behind `after_pos`, in the order of their commits."""
-        rows = self._read(_COLUMNS + "WHERE pos > ? ORDER BY pos LIMIT ?", after_pos, limit)
-        return [Entry(*row) for row in rows]
+    def bounds(self, stream: str) -> tuple[int, int]:
+        """Return the first seq that is kept and the last that there ever was."""
+        rows = self.file.read(_BOUNDS, stream)
+        return rows[0] if rows else (1, 0)
 
-    def end(self) -> int:
-        """Return the pos of the newest entry: where a tail reader begins that wants only what is new."""
-        return int(self._read("SELECT coalesce(max(pos), 0) FROM entries")[0][0])
+    def wait(self, streams: Collection[str], timeout_s: float) -> list[Entry]:
+        """Look for news every 35 ms: a glance at the file's version, and one query if it has changed."""
+        give_up_at = time.monotonic() + timeout_s
+        named = json.dumps(list(streams))
+        while True:
+            entries = self.file.run(lambda connection: self._news(connection, named))
+            left = give_up_at - time.monotonic()
+            if entries or left <= 0 or self._woken.wait(min(left, POLL_S)):
+                self._woken.clear()
+                return entries
 
-    def first(self, stream: str) -> int:
-        """Return the seq of the oldest entry that is still kept; one more than `last` if none is."""
-        oldest = "SELECT min(seq) FROM entries WHERE stream = ?"
-        after_all = "SELECT last + 1 FROM streams WHERE stream = ?"
-        return int(self._read(f"SELECT coalesce(({oldest}), ({after_all}), 1)", stream, stream)[0][0])
+    def wake(self) -> None:
+        """Let `wait` return."""
+        self._woken.set()
 
-    def last(self, stream: str) -> int:
-        """Return the seq of the newest entry, pruned or not; 0 if there never was one."""
-        return self._run(lambda connection: _last(connection, stream))
+    def take(self, stream: str, owner: str, ttl_s: float) -> bool:
+        """Get the stream's lease, if it can be had."""
+        now = time.time()
+        return self._change(_TAKE, stream, owner, now + ttl_s, now) == 1
 
-    def prune(self, before: float, limit: int) -> int:
-        """Delete those of the `limit` oldest entries that were written before a time (Unix seconds); say how many."""
-        oldest = "SELECT pos FROM (SELECT pos, at FROM entries ORDER BY pos LIMIT ?) WHERE at < ?"
-        delete = f"DELETE FROM entries WHERE pos IN ({oldest})"  # noqa: S608  no word of it comes from outside
-        return self._write(lambda connection: connection.execute(delete, (limit, before)).rowcount)
+    def renew(self, owner: str, streams: Collection[str], ttl_s: float) -> set[str]:
+        """Let the owner's leases last, and return those that it still has."""
+        row = (time.time() + ttl_s, owner, json.dumps(list(streams)))
+        return {stream for (stream,) in self.file.write(lambda connection: connection.execute(_RENEW, row).fetchall())}
+
+    def release(self, stream: str, owner: str) -> None:
+        """Delete the lease."""
+        self._change("DELETE FROM leases WHERE stream = ? AND owner = ?", stream, owner)
+
+    def hand_over(self, owner: str) -> None:
+        """Let all leases of this owner run out, and be nobody's."""
+        self._change(_HAND_OVER, time.time(), owner)
+
+    def orphans(self, limit: int) -> list[str]:
+        """Return streams whose lease has run out."""
+        sql = "SELECT stream FROM leases WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
+        return [row[0] for row in self.file.read(sql, time.time(), limit)]
+
+    def touch(self, streams: Collection[str]) -> None:
+        """Note the time beside the streams' leases."""
+        self._change(_TOUCH, time.time(), json.dumps(list(streams)))
+
+    def last_read(self, stream: str) -> float | None:
+        """Return the time of the last `touch`."""
+        rows = self.file.read("SELECT read_at FROM leases WHERE stream = ?", stream)
+        return rows[0][0] if rows else None
+
+    def prune(self, before: float, max_bytes: int) -> int:
+        """Delete up to 200 of the oldest entries; the file keeps its size, and uses the room again."""
+        too_large = self.file.read(_BYTES)[0][0] > max_bytes
+        return self._change(_PRUNE, PRUNE_BATCH, float("inf") if too_large else before)
+
+    def check(self) -> None:
+        """Read from the file."""
+        self.file.read(_END)
 
     def close(self) -> None:
-        """Close the connection of this process; the next call opens it again."""
-        handle = self._handle()
-        with handle.lock:
-            if handle.connection is not None:
-                handle.connection.close()
-                handle.connection = None
+        """Close the connection of this process."""
+        self.file.close()
 
-    def _read(self, sql: str, *parameters: object) -> list[Any]:
-        return self._run(lambda connection: connection.execute(sql, parameters).fetchall())
+    def _change(self, sql: str, *parameters: object) -> int:
+        return self.file.write(lambda connection: connection.execute(sql, parameters).rowcount)
 
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return self._run(lambda connection: _in_transaction(connection, work))
-
-    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        handle, tries = self._handle(), 0
-        while True:
-            try:
-                with handle.lock:
-                    handle.connection = handle.connection or _open(self._path)
-                    return work(handle.connection)
-            except sqlite3.Error as exc:
-                tries += 1
-                if tries > BUSY_RETRIES or getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
-                    raise JournalError(f"{self._path.name}: {exc}") from exc
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
-
-    def _handle(self) -> _Handle:
-        pid = os.getpid()
-        return self._handles.get(pid) or self._handles.setdefault(pid, _Handle())
+    def _news(self, connection: sqlite3.Connection, named: str) -> list[Entry]:
+        seen = connection, connection.execute("PRAGMA data_version").fetchone()[0]
+        if seen == self._seen and not self._written_here:
+            return []
+        # What is committed from here on shows in the version or the flag again.
+        self._seen, self._written_here = seen, False
+        end: int = connection.execute(_END).fetchone()[0]
+        if self._pos is None:
+            self._pos = end
+        rows = connection.execute(_NEWS, (self._pos, named, WAIT_LIMIT)).fetchall()
+        if len(rows) == WAIT_LIMIT:
+            self._pos, self._seen = rows[-1][4], None
+        else:
+            self._pos = max(self._pos, end, rows[-1][4] if rows else 0)
+        return [_entry(*row[:4]) for row in rows]
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        _in_transaction(connection, _make_schema)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _put(connection: sqlite3.Connection, batch: Batch, now: float) -> bool:
+    """Write a batch, unless it is there already; false if that is not its owner's to do."""
+    owner, last = connection.execute(_HELD, (batch.stream,)).fetchone() or (None, 0)
+    first = batch.entries[0].seq
+    if owner != batch.owner or first > last + 1:
+        return False
+    if first <= last:
+        rows = connection.execute(_READ, (batch.stream, first - 1, len(batch.entries))).fetchall()
+        return [_entry(*row) for row in rows] == batch.entries
+    _append(connection, batch.entries, now)
+    return True
 
 
-def _make_schema(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA:
-        connection.execute(statement)
+def _append(connection: sqlite3.Connection, entries: list[Entry], now: float) -> None:
+    rows = [(*entry, now) for entry in entries]
+    connection.executemany("INSERT INTO entries(stream, seq, block, final, at) VALUES (?, ?, ?, ?, ?)", rows)
+    connection.execute("INSERT OR REPLACE INTO streams(stream, last) VALUES (?, ?)", entries[-1][:2])
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(connection)
-        connection.execute("COMMIT")
-        return result
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def _last(connection: sqlite3.Connection, stream: str) -> int:
-    row = connection.execute("SELECT last FROM streams WHERE stream = ?", (stream,)).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _trim(connection: sqlite3.Connection, stream: str, up_to_seq: int) -> None:
-    # In batches, so that a bound that was lowered costs many transactions a little instead of one a lot.
-    oldest = "SELECT pos FROM entries WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?"
-    delete = f"DELETE FROM entries WHERE pos IN ({oldest})"  # noqa: S608  no word of it comes from outside
-    connection.execute(delete, (stream, up_to_seq, TRIM_BATCH))
+def _entry(stream: str, seq: int, block: bytes, final: int) -> Entry:
+    return Entry(stream, seq, block, bool(final))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from answers.channel_journal import ChannelJournal as Journal
+from answers.channel_journal import Entry
 from answers.channels import Channels, _Reader
-from answers.sqlite_journal import Entry
-from answers.sqlite_journal import SqliteJournal as Journal
 from relay.errors import BadEventField, BadUserId, Draining, ReaderGone, ReaderTooSlow
 from relay.pipe import Pipe
 from relay.settings import Settings
@@ -26,7 +26,7 @@ PUBLISH = """
 import sys
 from pathlib import Path
 from answers.channels import Channels
-from answers.sqlite_journal import SqliteJournal as Journal
+from answers.channel_journal import ChannelJournal as Journal
 from relay.settings import Settings
 channels = Channels(Journal(Path(sys.argv[1])), Settings())
 for n in range(int(sys.argv[2])):

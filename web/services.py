@@ -10,8 +10,8 @@ from flask import current_app
 
 from answers import producer
 from answers.answer import Answer
+from answers.channel_journal import ChannelJournal as Journal
 from answers.channels import Channels
-from answers.sqlite_journal import SqliteJournal as Journal
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import TalkaboutError

@@ -1,0 +1,116 @@
+"""One SQLite file that several processes open: its connections, its transactions, and waiting for its lock.
+
+SQLite blocks the whole worker while it waits for another process. So a call waits inside it for a moment only, and then
+sleeps and tries again, which lets the worker's other streams go on.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from relay.errors import JournalError
+
+BUSY_TIMEOUT_S = 0.02  # every stream of the worker stands still for as long
+BUSY_S = 2.0  # how long a lock is waited for in all
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+T = TypeVar("T")
+
+
+class _Handle:
+    """Keep the one connection of a process and the lock around it.
+
+    One for all threads, because under gevent a connection per greenlet would be opened and thrown away all the time,
+    and because calls into SQLite block the other greenlets in any case.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
+
+
+class SqliteFile:
+    """Work on the file `path`, whose schema is made by `steps`, lists of statements that each run once in its life.
+
+    Every method raises JournalError when it cannot do its work; nothing that it is given may yield.
+    """
+
+    def __init__(self, path: Path, steps: Sequence[Sequence[str]]) -> None:
+        self._path = path
+        self._steps = steps
+        # A connection must be neither used nor closed across a fork: each process adds its own and keeps the rest.
+        self._handles: dict[int, _Handle] = {}
+
+    def read(self, sql: str, *parameters: object) -> list[Any]:
+        """Return all rows of a query."""
+        return self.run(lambda connection: connection.execute(sql, parameters).fetchall())
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `work` with the connection in a transaction; what it raises comes out, and nothing is written."""
+        return self.run(lambda connection: _in_transaction(connection, work))
+
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `work` with the connection, again if the file is locked."""
+        handle, give_up_at = self._handle(), 0.0
+        while True:
+            try:
+                with handle.lock:
+                    handle.connection = handle.connection or self._open()
+                    return work(handle.connection)
+            except sqlite3.Error as exc:
+                now = time.monotonic()
+                give_up_at = give_up_at or now + BUSY_S
+                if now >= give_up_at or getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
+                    raise JournalError(f"{self._path.name}: {exc}") from exc
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
+
+    def close(self) -> None:
+        """Close the connection of this process; the next call opens it again."""
+        handle = self._handle()
+        with handle.lock:
+            if handle.connection is not None:
+                handle.connection.close()
+                handle.connection = None
+
+    def _handle(self) -> _Handle:
+        pid = os.getpid()
+        return self._handles.get(pid) or self._handles.setdefault(pid, _Handle())
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            _in_transaction(connection, self._bring_up_to_date)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        for step in self._steps[version:]:
+            for statement in step:
+                connection.execute(statement)
+        if version < len(self._steps):
+            connection.execute(f"PRAGMA user_version = {len(self._steps)}")
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+        return result
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
