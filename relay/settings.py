@@ -35,6 +35,9 @@ class Settings:
     port: int = row(8000, "port", "The port that it listens on.", env="PORT", low=1, high=65535)
     web_concurrency: int = row(2, "workers", "Worker processes.", env="WEB_CONCURRENCY", low=1, high=256)
     data_dir: Path = row(Path("data"), "folder", "Where everything that the server writes is kept.")
+    database_url: str = row(
+        "", "secret", "`postgresql://…` for several machines; empty: SQLite in the data folder.", secret=True
+    )
 
     upstream_url: str = row("", "URL", "OpenAI-compatible model server, with or without `/v1`.", url=True)
     upstream_key: str = row("", "secret", "API key for the model server.", secret=True)
