@@ -1,12 +1,149 @@
-"""The database: SQLite in the data folder, or PostgreSQL for several machines."""
+"""The database: SQLite in the data folder, or PostgreSQL (`TALKABOUT_DATABASE_URL`) for several machines.
+
+A transaction is one call of read() or write(): it holds a connection only while the function that it is given runs,
+which must do nothing but execute statements. SQLite blocks the whole worker while it waits, so nothing yields inside
+its transactions, writes of one process take turns, and no wait is long.
+"""
 
 from __future__ import annotations
 
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from relay.errors import DatabaseError, SettingError
 from relay.settings import Settings
+
+FILE = "talkabout.sqlite3"
+BUSY_TIMEOUT_MS = 2000  # every stream of the worker stands still for as long
+RETRIES = 3
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_SERIALIZATION, _DEADLOCK = "40001", "40P01"
+_POOL = {"pool_size": 10, "max_overflow": 10, "pool_timeout": 5, "pool_pre_ping": True}
+_POSTGRES = {
+    "application_name": "talkabout",
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,  # milliseconds; else a server that vanished is noticed after a quarter of an hour
+    "options": "-c idle_in_transaction_session_timeout=10s -c statement_timeout=30s -c lock_timeout=5s",
+}
+
+T = TypeVar("T")
 
 
 class Database:
-    """Run short transactions."""
+    """Run transactions; made once per process, after the fork. Raises SettingError for a URL that it cannot be."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.engine = _engine(_url(settings))
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._writing = self.engine.execution_options(write=True)
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` reads in one transaction. Raises DatabaseError."""
+        return self._run(self.engine, work, nullcontext())
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` does in one transaction. Raises DatabaseError.
+
+        When another transaction was in its way, `work` runs again from its beginning: also after a violated constraint,
+        since what it collided with is there to be read the next time.
+        """
+        return self._run(self._writing, work, self._turn)
+
+    def migrate(self, work: Callable[[Connection], None]) -> None:
+        """Change the schema in one transaction, with foreign keys not enforced. Raises DatabaseError."""
+        self._run(self.engine.execution_options(write=True, schema=True), work, self._turn)
+
+    def close(self) -> None:
+        """Close every connection; the next call opens one again."""
+        self.engine.dispose()
+
+    def _run(self, engine: Engine, work: Callable[[Connection], T], turn: AbstractContextManager[Any]) -> T:
+        tries = 0
+        while True:
+            try:
+                with turn, engine.begin() as connection:
+                    return work(connection)
+            except SQLAlchemyError as exc:
+                tries += 1
+                if tries > RETRIES or not _may_pass(exc):
+                    raise DatabaseError(_reason(exc)) from exc
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
+
+
+def _url(settings: Settings) -> URL:
+    if not settings.database_url:
+        return URL.create("sqlite", database=str(settings.data_dir / FILE))
+    try:
+        url = make_url(settings.database_url)
+    except (ArgumentError, ValueError):
+        url = URL.create("none")
+    if url.drivername not in ("postgres", "postgresql"):
+        raise SettingError("TALKABOUT_DATABASE_URL: expected postgresql://user:password@host/database, or nothing")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _engine(url: URL) -> Engine:
+    if url.drivername != "sqlite":
+        return create_engine(url, connect_args=_POSTGRES, hide_parameters=True, json_serializer=_json, **_POOL)
+    engine = create_engine(url, hide_parameters=True, json_serializer=_json, pool_timeout=5)
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own idea of when a transaction begins is switched off: it would begin none before a SELECT.
+    connection.isolation_level = None
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("schema"):
+        # SQLite changes a table by making it anew; dropping the old one would delete all that refers to it.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+
+
+def _lower(text: str | None) -> str | None:
+    """Fold every letter: SQLite's own function knows those of ASCII only."""
+    return text.lower() if text is not None else None
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    """Say whether the same transaction can go through when it is tried again."""
+    if not isinstance(error, DBAPIError):
+        return False
+    busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _BUSY
+    collided = getattr(error.orig, "sqlstate", None) in (_SERIALIZATION, _DEADLOCK)
+    return busy or collided or isinstance(error, IntegrityError)
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Say what went wrong, for the log: without the statement, and without anybody's text."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    lines = str(cause).splitlines()
+    return f"{type(cause).__name__}: {lines[0] if lines else ''}"
