@@ -6,10 +6,35 @@ DatabaseError when the database cannot, and NotFound for a conversation that is 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, exists, insert, or_, select, tuple_, update
+
 from answers.database import Database
+from answers.tables import conversations, messages
+from answers.tree import ID, is_id, new_id, now_us
+from relay.chat import clean
+from relay.errors import NotFound
+
+MAX_TITLE_CHARS = 200
+PAGE = 50
+
+_CURSOR = re.compile(rf"([0-9]{{1,18}})-({ID.pattern})")
+_OF_EVERY_MESSAGE = ("id", "parent", "role", "content", "created_us")
+_OF_AN_ANSWER = (
+    "model",
+    "state",
+    "reasoning",
+    "finish_reason",
+    "usage",
+    "chars",
+    "sha256",
+    "ttft_ms",
+    "tokens_per_s",
+    "error",
+)
 
 
 @dataclass(frozen=True)
@@ -37,25 +62,91 @@ class Conversations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list_(self, user: str, q: str = "", before: str | None = None, limit: int = 50) -> Page:
+    def list_(self, user: str, q: str = "", before: str | None = None, limit: int = PAGE) -> Page:
         """List a user's conversations, the last changed first; `q` must stand in a title or a text.
 
         Raises ValueError for a cursor `before` that no page gave.
         """
-        raise NotImplementedError
+        place = (conversations.c.changed_us, conversations.c.id)
+        query = select(conversations).where(conversations.c.user == user)
+        if q:
+            query = query.where(_mentions(clean(q)))
+        if before is not None:
+            query = query.where(tuple_(*place) < tuple_(*_position(before)))
+        query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        found = [Conversation(*row) for row in rows[:limit]]
+        return Page(found, f"{found[-1].changed_us}-{found[-1].id}" if len(rows) > limit else None)
 
     def create(self, user: str, title: str = "") -> Conversation:
         """Make an empty conversation; without a title it gets that of its first prompt."""
-        raise NotImplementedError
+        row = new_conversation(user, clean(title))
+        self._database.write(lambda connection: connection.execute(insert(conversations).values(vars(row))))
+        return row
 
     def get(self, user: str, conversation: str) -> tuple[Conversation, list[dict[str, Any]]]:
-        """Return a conversation and all its messages, oldest first; `parent` makes them a tree."""
-        raise NotImplementedError
+        """Return a conversation and all its messages, oldest first; `parent` makes them a tree.
+
+        What only answers have is absent from a prompt. The text of a running answer stands in the journal.
+        """
+        query = select(messages).where(messages.c.conversation == conversation).order_by(messages.c.position)
+
+        def work(connection: Connection) -> tuple[Conversation, list[dict[str, Any]]]:
+            found = _get(connection, user, conversation)
+            return found, [_message(row) for row in connection.execute(query).mappings()]
+
+        return self._database.read(work)
 
     def rename(self, user: str, conversation: str, title: str) -> Conversation:
         """Give a conversation another title."""
-        raise NotImplementedError
+        values = {"title": clean(title), "changed_us": now_us()}
+
+        def work(connection: Connection) -> Conversation:
+            connection.execute(update(conversations).where(_is(user, conversation)).values(values))
+            return _get(connection, user, conversation)
+
+        return self._database.write(work)
 
     def delete(self, user: str, conversation: str) -> None:
         """Delete a conversation and its messages."""
-        raise NotImplementedError
+        statement = delete(conversations).where(_is(user, conversation))
+        if not self._database.write(lambda connection: connection.execute(statement).rowcount):
+            raise NotFound(f"no conversation {conversation!r}")
+
+
+def new_conversation(user: str, title: str) -> Conversation:
+    """Make the row of a new conversation."""
+    now = now_us()
+    return Conversation(new_id(), user, title, now, now)
+
+
+def _is(user: str, conversation: str) -> ColumnElement[bool]:
+    if not is_id(conversation):
+        raise NotFound(f"no conversation {conversation!r}")
+    return (conversations.c.id == conversation) & (conversations.c.user == user)
+
+
+def _get(connection: Connection, user: str, conversation: str) -> Conversation:
+    row = connection.execute(select(conversations).where(_is(user, conversation))).first()
+    if row is None:
+        raise NotFound(f"no conversation {conversation!r}")
+    return Conversation(*row)
+
+
+def _mentions(q: str) -> ColumnElement[bool]:
+    said = exists().where(
+        messages.c.conversation == conversations.c.id, messages.c.content.icontains(q, autoescape=True)
+    )
+    return or_(conversations.c.title.icontains(q, autoescape=True), said)
+
+
+def _position(cursor: str) -> tuple[int, str]:
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise ValueError(f"no cursor: {cursor[:100]!r}")
+    return int(found[1]), found[2]
+
+
+def _message(row: RowMapping) -> dict[str, Any]:
+    names = _OF_EVERY_MESSAGE + (_OF_AN_ANSWER if row["role"] == "assistant" else ())
+    return {name: row[name] for name in names}

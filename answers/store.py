@@ -6,13 +6,19 @@ DatabaseError when the database cannot, and NotFound for an id that is not there
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypedDict, Unpack
 
-from answers.conversations import Conversations
-from answers.database import Database
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
-ROOT = ""  # as a parent: the prompt begins the conversation anew
+from answers.conversations import Conversations, new_conversation
+from answers.database import Database
+from answers.tables import SCHEMA, conversations, messages
+from answers.tree import Asked, alternating, append, branch, is_id, new_id, title_of, touch
+from relay.chat import clean
+from relay.errors import Conflict, DatabaseError, NotFound
+
+_SETTLED_EARLY = ("stopped", "interrupted", "failed")
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ class Outcome(TypedDict, total=False):
     error: str | None
 
 
+_COLUMNS = [conversations.c.user if f.name == "user" else messages.c[f.name] for f in fields(AnswerRow)]
+
+
 class Store:
     """Keep answers and, in `conversations`, what they belong to."""
 
@@ -69,38 +78,130 @@ class Store:
         parent: str | None = None,
         answer: str | None = None,
     ) -> tuple[AnswerRow, bool]:
-        """Begin an answer, once for each id `answer` (a UUID); say if it was this call that began it.
+        """Begin an answer, once for each id `answer`; say if it was this call that began it.
 
         Without a conversation a new one is made, without a parent the prompt follows the conversation's newest message.
         A prompt that stands below the named parent already gets one more answer. Raises NotFound if the conversation or
-        the parent is not this user's, Conflict if the answer is another user's or to another prompt.
+        the parent is not this user's, Conflict if the answer is another user's or to another prompt, and ValueError for
+        an answer that is no UUID in lower case.
         """
-        raise NotImplementedError
+        if answer is not None and not is_id(answer):
+            raise ValueError(f"no UUID in lower case: {answer[:100]!r}")
+        asked = Asked(user, clean(prompt), clean(model), conversation, parent, answer or new_id())
+        return self._database.write(lambda connection: _begin(connection, asked))
 
     def answer(self, answer: str) -> AnswerRow | None:
         """Look an answer up."""
-        raise NotImplementedError
+        return self._database.read(lambda connection: _find(connection, answer))
 
     def history(self, answer: str) -> list[dict[str, str]]:
-        """List what the model is to read, from the conversation's beginning to the answer's prompt."""
-        raise NotImplementedError
+        """List what the model is to read, from the conversation's beginning to the answer's prompt.
+
+        An answer without a text is left out, and prompts that then follow each other become one: many models refuse two
+        messages of the same role in a row.
+        """
+        columns = (messages.c.id, messages.c.parent, messages.c.role, messages.c.content)
+
+        def work(connection: Connection) -> list[dict[str, str]]:
+            row = _get(connection, answer)
+            query = select(*columns).where(messages.c.conversation == row.conversation)
+            rows = [found._asdict() for found in connection.execute(query)]
+            return alternating(branch(rows, row.parent))
+
+        return self._database.read(work)
 
     def running_answers(self, conversation: str) -> list[str]:
         """List the ids of a conversation's answers that still run."""
-        raise NotImplementedError
+        if not is_id(conversation):
+            return []
+        query = select(messages.c.id).where(messages.c.conversation == conversation, messages.c.state == "running")
+        return list(self._database.read(lambda connection: connection.scalars(query).all()))
 
     def settle(self, answer: str, state: str, **outcome: Unpack[Outcome]) -> AnswerRow:
         """End a running answer, and return what holds: of several that settle it, the first one's."""
-        raise NotImplementedError
+        values = {name: clean(value) if isinstance(value, str) else value for name, value in outcome.items()}
+        return self._turn(answer, ("running",), {**values, "state": state})[0]
 
     def reopen(self, answer: str) -> AnswerRow:
         """Let an answer that was stopped, interrupted or failed run again; raises Conflict for any other."""
-        raise NotImplementedError
+        values = {"state": "running", "finish_reason": None, "error": None, "close_ms": None, "adoptions": 0}
+        row, done = self._turn(answer, _SETTLED_EARLY, values)
+        if not done:
+            raise Conflict(f"This answer is {row.state}; there is nothing to continue.")
+        return row
 
     def adopted(self, answer: str) -> int:
         """Count one more adoption of an answer, and return how many it has had."""
-        raise NotImplementedError
+        counted = update(messages).where(messages.c.id == answer).values(adoptions=messages.c.adoptions + 1)
+        with_result = counted.returning(messages.c.adoptions)
+        count = self._database.write(lambda connection: connection.scalar(with_result)) if is_id(answer) else None
+        if count is None:
+            raise NotFound(f"no answer {answer!r}")
+        return int(count)
 
     def check(self) -> None:
         """Raise DatabaseError if the database does not answer, or has not the tables that this code needs."""
-        raise NotImplementedError
+        found = self._database.read(_schema)
+        if found != SCHEMA:
+            raise DatabaseError(
+                f"the database has the schema {found}, this code needs {SCHEMA}: restart the server, or run"
+                " `python -m answers.migrate`"
+            )
+
+    def _turn(self, answer: str, states: tuple[str, ...], values: dict[str, Any]) -> tuple[AnswerRow, bool]:
+        """Change an answer that is in one of these states; return how it stands now, and if it was changed."""
+
+        def work(connection: Connection) -> tuple[AnswerRow, bool]:
+            row = _get(connection, answer, lock=True)
+            if row.state not in states:
+                return row, False
+            connection.execute(update(messages).where(messages.c.id == answer).values(values))
+            touch(connection, row.user, row.conversation)
+            return _get(connection, answer), True
+
+        return self._database.write(work)
+
+
+def _begin(connection: Connection, asked: Asked) -> tuple[AnswerRow, bool]:
+    found = _find(connection, asked.answer)
+    if found is not None:
+        if found.user != asked.user or _text(connection, found.parent) != asked.prompt:
+            raise Conflict("This answer id belongs to another prompt.")
+        return found, False
+    conversation = asked.conversation or _new_conversation(connection, asked.user)
+    touch(connection, asked.user, conversation, title_of(asked.prompt))
+    append(connection, asked, conversation)
+    return _get(connection, asked.answer), True
+
+
+def _new_conversation(connection: Connection, user: str) -> str:
+    row = new_conversation(user, "")
+    connection.execute(insert(conversations).values(vars(row)))
+    return row.id
+
+
+def _find(connection: Connection, answer: str, lock: bool = False) -> AnswerRow | None:
+    if not is_id(answer):
+        return None
+    query = select(*_COLUMNS).join(conversations).where(messages.c.id == answer, messages.c.role == "assistant")
+    # The conversation's row, as whoever adds to it or deletes it locks that one first too; SQLite needs no lock.
+    row = connection.execute(query.with_for_update(of=conversations) if lock else query).first()
+    return AnswerRow(*row) if row else None
+
+
+def _get(connection: Connection, answer: str, lock: bool = False) -> AnswerRow:
+    row = _find(connection, answer, lock)
+    if row is None:
+        raise NotFound(f"no answer {answer!r}")
+    return row
+
+
+def _text(connection: Connection, message: str) -> str | None:
+    return connection.scalar(select(messages.c.content).where(messages.c.id == message))
+
+
+def _schema(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
