@@ -11,11 +11,14 @@ from flask import Flask
 
 from answers.channel_journal import ChannelJournal as Journal
 from answers.channels import Channels
+from answers.database import Database
+from answers.store import Store
 from relay import demo_model, embedded_model
 from relay.catalog import Catalog, Entry
 from relay.settings import Settings, prepare_data_dir
 from relay.upstream import Timeouts, Upstream
 from web import access, headers, i18n, ops, problems
+from web.api_conversations import api_conversations
 from web.article import article
 from web.channel import CUTS, channel
 from web.pages import pages
@@ -37,13 +40,14 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     journal = Journal(data_dir / "journal.sqlite3")
     channels = Channels(journal, settings)
     streams = Streams(settings.max_streams, settings.drain_s, partial(channels.listen, CUTS))
-    app.extensions["talkabout"] = Services(settings, catalog(settings, embedded_url), streams, journal, channels)
+    store = Store(Database(settings))
+    app.extensions["talkabout"] = Services(settings, catalog(settings, embedded_url), streams, journal, channels, store)
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, playground, article, channel):
+    for blueprint in (pages, playground, article, channel, api_conversations):
         app.register_blueprint(blueprint)
     return app
 

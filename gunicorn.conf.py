@@ -13,8 +13,9 @@ import threading
 import time
 from typing import Any
 
+from answers.migrate import migrate
 from relay import embedded_model
-from relay.errors import SettingError
+from relay.errors import DatabaseError, SettingError
 from relay.settings import load, prepare_data_dir
 from web import startup
 
@@ -44,11 +45,23 @@ from prometheus_client import multiprocess
 def on_starting(server: Any) -> None:
     """Prepare what all workers share, before the first is forked."""
     _refuse_taken_port()
+    try:
+        migrate(settings)
+    except (SettingError, DatabaseError) as error:
+        sys.exit(f"talkabout: {error}")
     shutil.rmtree(metrics_dir, ignore_errors=True)
     metrics_dir.mkdir()
     server.embedded = embedded_model.start(settings)
     if server.embedded:
         os.environ["_TALKABOUT_EMBEDDED_URL"] = server.embedded.base_url
+
+
+def on_reload(server: Any) -> None:
+    """Bring the database up to the code of the next workers; while it is not, they say that they are not ready."""
+    try:
+        migrate(settings)
+    except DatabaseError as error:
+        server.log.error("the database stays as it is: %s", error)
 
 
 def _refuse_taken_port() -> None:

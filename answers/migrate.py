@@ -29,11 +29,12 @@ _LOCK = 0x74616C6B  # of this project's migrations, among the advisory locks of 
 def migrate(settings: Settings) -> None:
     """Run every migration that the database lacks, in one transaction, under a lock.
 
-    The data folder must be there. Raises DatabaseError, and SettingError for a URL that no database has.
+    Raises DatabaseError, and SettingError for a data folder or a URL that cannot be.
     """
+    data_dir = prepare_data_dir(settings)
     database = Database(settings)
     try:
-        with _file_lock(settings.data_dir / "migrate.lock"):
+        with _file_lock(data_dir / "migrate.lock"):
             database.migrate(_upgrade)
     except CommandError as exc:  # most often: a database that newer code has migrated
         raise DatabaseError(f"the database cannot be migrated: {exc}") from exc
@@ -68,9 +69,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 def main() -> None:
     """Migrate what the settings name."""
     try:
-        settings = load()
-        prepare_data_dir(settings)
-        migrate(settings)
+        migrate(load())
     except (SettingError, DatabaseError) as error:
         sys.exit(f"talkabout: {error}")
 

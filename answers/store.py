@@ -16,7 +16,7 @@ from answers.database import Database
 from answers.tables import SCHEMA, conversations, messages
 from answers.tree import Asked, alternating, append, branch, is_id, new_id, title_of, touch
 from relay.chat import clean
-from relay.errors import Conflict, DatabaseError, NotFound
+from relay.errors import Conflict, NotFound, NotMigrated
 
 _SETTLED_EARLY = ("stopped", "interrupted", "failed")
 
@@ -140,13 +140,10 @@ class Store:
         return int(count)
 
     def check(self) -> None:
-        """Raise DatabaseError if the database does not answer, or has not the tables that this code needs."""
+        """Raise DatabaseError if the database does not answer, NotMigrated if its tables are not this code's."""
         found = self._database.read(_schema)
         if found != SCHEMA:
-            raise DatabaseError(
-                f"the database has the schema {found}, this code needs {SCHEMA}: restart the server, or run"
-                " `python -m answers.migrate`"
-            )
+            raise NotMigrated(f"the database has the schema {found}, this code needs {SCHEMA}")
 
     def _turn(self, answer: str, states: tuple[str, ...], values: dict[str, Any]) -> tuple[AnswerRow, bool]:
         """Change an answer that is in one of these states; return how it stands now, and if it was changed."""

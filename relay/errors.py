@@ -14,6 +14,7 @@
     ├── Overloaded               this process serves as many streams as it may
     ├── JournalError             the journal cannot be read or written
     ├── DatabaseError            the database cannot be read or written
+    │   └── NotMigrated          its tables are not those that this code works with
     ├── NotFound                 what was asked for is not there, or another user's
     ├── Conflict                 what was asked for cannot be done as things stand
     ├── BadUserId                a user id that no channel can have
@@ -123,6 +124,13 @@ class DatabaseError(TalkaboutError):
 
     public = "The server cannot reach its database right now."
     retriable = True
+
+
+class NotMigrated(DatabaseError):
+    """The tables of the database are not those that this code works with."""
+
+    public = "The tables of the database are of another version. Restart the server or run `python -m answers.migrate`."
+    retriable = False
 
 
 class NotFound(TalkaboutError):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from answers.migrate import migrate
 from app import create_app
 from relay.errors import SettingError
 from relay.settings import Settings
@@ -21,6 +22,7 @@ def client(tmp_path: Path) -> FlaskClient:
     """Make an application that knows Alice and Bob by their tokens."""
     tokens = "alice=secret-of-alice bob=secret-of-bob"
     settings = Settings(data_dir=tmp_path, embedded_model=False, auth="token", tokens=tokens, poem_delay_ms=0)
+    migrate(settings)
     return create_app(settings).test_client()
 
 

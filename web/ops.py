@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from flask import Blueprint, Flask, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from relay.errors import JournalError
+from answers.store import Store
+from relay.errors import DatabaseError, JournalError
 from web.services import services
+
+log = logging.getLogger(__name__)
 
 ops = Blueprint("ops", __name__)
 
@@ -35,14 +39,18 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Its journal and at least one upstream answer, and it is not being replaced."""
+    """Its journal, its database and at least one upstream answer, and it is not being replaced."""
     here = services()
+    why_not = _database_fails(here.store)
     parts = {
         "journal": _journal_answers(),
+        "database": why_not is None,
         "upstream": here.catalog.ready(),
         "accepting": not here.streams.draining and len(here.streams) < here.streams.max_streams,
     }
-    return jsonify(status="ready" if all(parts.values()) else "not ready", **parts), 200 if all(parts.values()) else 503
+    ready = all(parts.values())
+    detail = {"detail": why_not} if why_not else {}
+    return jsonify(status="ready" if ready else "not ready", **parts, **detail), 200 if ready else 503
 
 
 def _journal_answers() -> bool:
@@ -51,6 +59,15 @@ def _journal_answers() -> bool:
     except JournalError:
         return False
     return True
+
+
+def _database_fails(store: Store) -> str | None:
+    try:
+        store.check()
+    except DatabaseError as error:
+        log.warning("not ready: %s", error)
+        return error.public
+    return None
 
 
 @ops.get("/metrics")

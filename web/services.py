@@ -12,6 +12,7 @@ from answers import producer
 from answers.answer import Answer
 from answers.channel_journal import ChannelJournal as Journal
 from answers.channels import Channels
+from answers.store import Store
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import TalkaboutError
@@ -32,6 +33,7 @@ class Services:
     streams: Streams
     journal: Journal
     channels: Channels
+    store: Store
 
     def events(self, prompt: str, model: str | None) -> Stream:
         """Begin an answer as the event stream of CONTRACT section 3; its first event waits already."""
