@@ -16,11 +16,15 @@ lost it. Times are Unix seconds, since workers and machines share them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from answers.entries import Batch, Entry
+from answers.sqlite_journal import SqliteJournal
+from relay.errors import SettingError
+from relay.settings import Settings
 
-__all__ = ["Batch", "Entry", "Journal"]
+__all__ = ["Batch", "Entry", "Journal", "open_journal"]
 
 
 class Journal(Protocol):
@@ -99,3 +103,11 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Let go of what this process has open; the next call opens it again."""
+
+
+def open_journal(settings: Settings, data_dir: Path) -> Journal:
+    """Make the journal that TALKABOUT_JOURNAL_URL names. Raises SettingError if there is none such."""
+    if not settings.journal_url:
+        return SqliteJournal(data_dir / "journal.sqlite3")
+    # What stands there instead is not shown: it may hold a password.
+    raise SettingError("TALKABOUT_JOURNAL_URL: expected redis://…, rediss://… or nothing")

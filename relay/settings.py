@@ -67,6 +67,18 @@ class Settings:
 
     max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
     max_body_bytes: int = row(1_048_576, "bytes", "Longest request body.", low=64, high=1 << 30)
+    journal_url: str = row(
+        "", "secret", "`redis://…` or `rediss://…` for several machines; empty: SQLite in the data folder.", secret=True
+    )
+    journal_keep_s: float = row(
+        86_400.0, "seconds", "How long an answer's events are kept for its readers.", low=60, high=31_536_000
+    )
+    journal_max_bytes: int = row(
+        1 << 30, "bytes", "What the journal may take; past it the oldest events go.", low=1 << 20, high=1 << 50
+    )
+    journal_pending_bytes: int = row(
+        1 << 26, "bytes", "What may wait in a worker while the journal cannot be written.", low=1 << 16, high=1 << 40
+    )
     channel_keep_s: float = row(
         86_400.0, "seconds", "How long a channel's events can be replayed.", low=1, high=31_536_000
     )
