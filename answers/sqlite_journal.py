@@ -28,12 +28,18 @@ _STEPS = (
         " seq INTEGER NOT NULL, block BLOB NOT NULL, at REAL NOT NULL, UNIQUE(stream, seq))",
     ),
     (
-        "ALTER TABLE entries ADD COLUMN final INTEGER NOT NULL DEFAULT 0",
+        # No AUTOINCREMENT, which costs each commit a page: no pos is used again as long as the newest entry stays.
+        "ALTER TABLE entries RENAME TO old_entries",
+        "CREATE TABLE entries(pos INTEGER PRIMARY KEY, stream TEXT NOT NULL, seq INTEGER NOT NULL, block BLOB NOT NULL,"
+        " final INTEGER NOT NULL, at REAL NOT NULL, UNIQUE(stream, seq))",
+        "INSERT INTO entries SELECT pos, stream, seq, block, 0, at FROM old_entries",
+        "DROP TABLE old_entries",
         "CREATE TABLE leases(stream TEXT PRIMARY KEY, owner TEXT NOT NULL, expires_at REAL NOT NULL, read_at REAL)"
         " WITHOUT ROWID",
     ),
 )
 _HELD = "SELECT leases.owner, coalesce(streams.last, 0) FROM leases LEFT JOIN streams USING (stream) WHERE stream = ?"
+_LAST = "INSERT INTO streams(stream, last) VALUES (?, ?) ON CONFLICT(stream) DO UPDATE SET last = excluded.last"
 _READ = "SELECT stream, seq, block, final FROM entries WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?"
 _END = "SELECT coalesce(max(pos), 0) FROM entries"
 # The plus keeps SQLite from going through the streams' index, thus through all that they ever were.
@@ -58,7 +64,8 @@ _TOUCH = "UPDATE leases SET read_at = ? WHERE stream IN (SELECT value FROM json_
 _TRIM = "DELETE FROM entries WHERE pos IN (SELECT pos FROM entries WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT ?)"
 _PRUNE = (
     "DELETE FROM entries WHERE pos IN (SELECT pos FROM (SELECT pos, at FROM entries"
-    " WHERE +stream NOT IN (SELECT stream FROM leases) ORDER BY pos LIMIT ?) WHERE at < ?)"
+    " WHERE +stream NOT IN (SELECT stream FROM leases) ORDER BY pos LIMIT ?)"
+    " WHERE at < ? AND pos < (SELECT max(pos) FROM entries))"
 )
 _BYTES = (
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
@@ -194,11 +201,11 @@ class SqliteJournal:
 def _put(connection: sqlite3.Connection, batch: Batch, now: float) -> bool:
     """Write a batch, unless it is there already; false if that is not its owner's to do."""
     owner, last = connection.execute(_HELD, (batch.stream,)).fetchone() or (None, 0)
-    first = batch.entries[0].seq
-    if owner != batch.owner or first > last + 1:
+    first, count = batch.entries[0].seq, len(batch.entries)
+    if owner != batch.owner or first > last + 1 or batch.entries[-1].seq != first + count - 1:
         return False
     if first <= last:
-        rows = connection.execute(_READ, (batch.stream, first - 1, len(batch.entries))).fetchall()
+        rows = connection.execute(_READ, (batch.stream, first - 1, count)).fetchall()
         return [_entry(*row) for row in rows] == batch.entries
     _append(connection, batch.entries, now)
     return True
@@ -207,7 +214,7 @@ def _put(connection: sqlite3.Connection, batch: Batch, now: float) -> bool:
 def _append(connection: sqlite3.Connection, entries: list[Entry], now: float) -> None:
     rows = [(*entry, now) for entry in entries]
     connection.executemany("INSERT INTO entries(stream, seq, block, final, at) VALUES (?, ?, ?, ?, ?)", rows)
-    connection.execute("INSERT OR REPLACE INTO streams(stream, last) VALUES (?, ?)", entries[-1][:2])
+    connection.execute(_LAST, entries[-1][:2])
 
 
 def _entry(stream: str, seq: int, block: bytes, final: int) -> Entry:
