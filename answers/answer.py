@@ -20,6 +20,12 @@ def stream_of(answer: str) -> str:
     return f"answer:{answer}"
 
 
+def reset_block(answer: str, seq: int, content: str, reasoning: str) -> bytes:
+    """Write the event that replaces all the text up to a seq."""
+    data = orjson.dumps({"content": content, "reasoning": reasoning}).decode()
+    return encode(data, "reset", f"{answer}:{seq}", RETRY_MS)
+
+
 class Answer:
     """What an answer is so far; its methods add events, `take` hands over those that are new, each encoded once."""
 

@@ -10,7 +10,10 @@
     │   ├── ReaderTooSlow        it did not take what waited for it in time
     │   ├── StreamTimeout        the stream has reached the longest time that it may last
     │   └── StreamEnded          its end has been written already
+    ├── AnswerTooLong            an answer has as many characters as one may have
+    ├── AdoptedTooOften          an answer has lost its producer again and again
     ├── Draining                 this process is being replaced
+    ├── TooManyAnswers           a user has as many answers being written as one may have
     ├── Overloaded               this process serves as many streams as it may
     ├── JournalError             the journal cannot be read or written
     ├── DatabaseError            the database cannot be read or written
@@ -25,6 +28,7 @@
         ├── UpstreamNotAStream   it answered 200 with something that is no event stream
         ├── UpstreamFailed       it reported an error inside the stream
         ├── UpstreamBroken       the stream broke off before its end
+        ├── AnswerFailed         an answer that others may read too failed before its first word
         └── UpstreamStopped      it was stopped from our side
 
 Each answers the two questions of whoever catches it: `public` is what a user may read (never a key, an address or a
@@ -105,6 +109,13 @@ class Draining(TalkaboutError):
     retriable = True
 
 
+class TooManyAnswers(TalkaboutError):
+    """As many answers as one user may have are being written already."""
+
+    public = "You have as many answers being written as you may have. Please wait for one to end."
+    retriable = True
+
+
 class Overloaded(TalkaboutError):
     """This process serves as many streams as it may."""
 
@@ -152,6 +163,19 @@ class BadUserId(TalkaboutError, ValueError):
     """A user id that no channel can have."""
 
     public = "A user id has 1 to 128 characters and no control characters."
+
+
+class AnswerTooLong(TalkaboutError):
+    """The answer has as many characters as one may have."""
+
+    public = "The answer is longer than allowed."
+
+
+class AdoptedTooOften(TalkaboutError):
+    """The answer has lost its producer, or its upstream, more often than it is taken up again."""
+
+    public = "The answer broke off, again and again."
+    retriable = True
 
 
 class UpstreamError(TalkaboutError):
@@ -214,6 +238,16 @@ class UpstreamBroken(UpstreamError):
 
     public = "The model server broke off before the end of the answer."
     retriable = True
+
+
+class AnswerFailed(UpstreamError):
+    """The answer failed before its first word; says so as its terminal event does."""
+
+    def __init__(self, code: str, message: str, retriable: bool) -> None:
+        super().__init__(message)
+        self.failure = code
+        self.public = message
+        self.retriable = retriable
 
 
 class UpstreamStopped(UpstreamError):

@@ -5,22 +5,26 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from flask import current_app
 
 from answers import producer
-from answers.answer import Answer
-from answers.channel_journal import ChannelJournal as Journal
+from answers.answer import stream_of
 from answers.channels import Channels
-from answers.store import Store
+from answers.follow import Follower
+from answers.journal import Journal
+from answers.producers import Producers
+from answers.readers import Readers, TextOf
+from answers.recovery import Recovery
+from answers.store import AnswerRow, Store
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import TalkaboutError
+from relay.errors import TooManyAnswers
 from relay.passthrough import relay
 from relay.pipe import Pipe
 from relay.settings import Settings
 from relay.sse import PING
-from relay.upstream import Call
 from web.streams import Source, Stream, Streams
 
 
@@ -32,65 +36,71 @@ class Services:
     catalog: Catalog
     streams: Streams
     journal: Journal
+    follower: Follower
     channels: Channels
     store: Store
+    producers: Producers
+    recovery: Recovery
+    readers: Readers
 
-    def events(self, prompt: str, model: str | None) -> Stream:
-        """Begin an answer as the event stream of CONTRACT section 3; its first event waits already."""
-        call, name = self._call(prompt, model)
-        answer = Answer(str(uuid.uuid4()), name)
-        pipe = self._pipe(call, PING)
-        stream = self.streams.admit(pipe)
-        pipe.put(answer.open())
-        producer.start(lambda: producer.write_events(answer, call, pipe, self.settings.max_event_bytes), pipe)
-        return stream
+    def begin(self, user: str, prompt: str, model: str | None, **more: str | None) -> AnswerRow:
+        """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
+
+        Raises UnknownModel, NotFound, Conflict, and TooManyAnswers if as many as one user may have are being written.
+        """
+        self.recovery.start()
+        answer = more.get("answer") or str(uuid.uuid4())
+        if known := self.store.answer(answer):
+            return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
+        if self.store.running(user) >= self.settings.max_answers_per_user:
+            raise TooManyAnswers(f"{self.settings.max_answers_per_user} are being written for this user")
+        _, name = self.catalog.find(model)
+        return self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
+
+    def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
+        """Take a reader of an answer on."""
+        pipe = self.readers.follow(row, after)
+        return self.streams.admit(pipe, resumable=True)
 
     def text(
-        self,
-        prompt: str,
-        model: str | None,
-        ending: Callable[[TalkaboutError], str],
-        wrap: Callable[[Pipe], Source] | None = None,
+        self, row: AnswerRow, ending: Callable[[dict[str, Any]], str], wrap: Callable[[TextOf], Source] | None = None
     ) -> Stream:
-        """Begin an answer as UTF-8 text.
+        """Take a reader of an answer's text on; `ending` puts into words why a text broke off.
 
-        `ending` is the sentence that a text gets which broke off. Without `wrap` the upstream must have accepted the
-        request first, and its refusal is raised; with it the text streams into what `wrap` makes, and a refusal is told
-        there.
+        Without `wrap` the upstream must have accepted the question first, and AnswerFailed is raised if it did not.
         """
-        call, _ = self._call(prompt, model)
-        pipe = self._pipe(call)
-        stream = self.streams.admit(wrap(pipe) if wrap else pipe)
+        text = TextOf(self.readers.follow(row, 0), ending)
+        stream = self.streams.admit(wrap(text) if wrap else text, resumable=False)
         if wrap is None:
-            stream.before(call.open)
-        bound, opened = self.settings.max_event_bytes, wrap is None
-        producer.start(lambda: producer.write_text(call, pipe, bound, ending, opened=opened), pipe)
+            stream.before(text.accepted)
         return stream
 
     def lines(self, prompt: str, model: str | None) -> Stream:
-        """Begin an answer as the upstream's own lines. Raises UpstreamError if it refuses."""
-        call, _ = self._call(prompt, model)
-        pipe = self._pipe(call, PING)
+        """Begin an answer as the upstream's own lines, which belongs to this request. Raises UpstreamError if it refuses."""
+        upstream, name = self.catalog.find(model)
+        call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
+        pipe = Pipe(
+            max_bytes=self.settings.reader_buffer_bytes,
+            reader_timeout_s=self.settings.reader_timeout_s,
+            heartbeat_s=self.settings.heartbeat_s,
+            heartbeat=PING,
+        )
+        pipe.on_abandon(lambda _: call.stop())
         stream = self.streams.admit(pipe)
         stream.before(call.open)
         producer.start(lambda: relay(call, pipe, self.settings.max_event_bytes), pipe)
         return stream
 
-    def _call(self, prompt: str, model: str | None) -> tuple[Call, str]:
-        upstream, name = self.catalog.find(model)
-        body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
-        return upstream.call(body), name
+    def drain(self) -> None:
+        """Hand what this worker writes and whom it serves over to the other workers."""
+        self.recovery.drain()
+        self.streams.drain()
+        self.follower.close()
 
-    def _pipe(self, call: Call, heartbeat: bytes = b"") -> Pipe:
-        """Make the way to one reader; when it is abandoned, the upstream is stopped."""
-        pipe = Pipe(
-            max_bytes=self.settings.reader_buffer_bytes,
-            reader_timeout_s=self.settings.reader_timeout_s,
-            heartbeat_s=self.settings.heartbeat_s,
-            heartbeat=heartbeat,
-        )
-        pipe.on_abandon(lambda _: call.stop())
-        return pipe
+    @staticmethod
+    def stream_of(row: AnswerRow) -> str:
+        """Name the journal's stream of an answer."""
+        return stream_of(row.id)
 
 
 def services() -> Services:
