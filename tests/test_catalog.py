@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from relay import catalog
 from relay.catalog import Catalog, Entry, UnknownModel
 from relay.errors import UpstreamUnreachable
-from relay.upstream import Timeouts, Upstream
+from relay.upstream import Upstream
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import MODEL
 
@@ -23,8 +22,8 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "_REMEMBER_ALIVE_S", 0.0)
 
 
-def entry(server: MisbehavingServer, behaviour: str = "normal", **limits: Any) -> Entry:
-    return Entry(Upstream("test", f"{server.url}/{behaviour}", timeouts=Timeouts(**limits)))
+def entry(server: MisbehavingServer, behaviour: str = "normal") -> Entry:
+    return Entry(Upstream("test", f"{server.url}/{behaviour}"))
 
 
 def until(fact: Callable[[], bool]) -> None:
