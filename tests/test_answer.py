@@ -27,3 +27,8 @@ def test_an_odd_count_of_tokens_takes_nobody_the_end(counted: object) -> None:
 def test_an_answer_without_a_word_has_no_times() -> None:
     said = done(Delta(finish_reason="stop"))
     assert (said["chars"], said["ttft_ms"], said["tokens_per_s"]) == (0, None, None)
+
+
+def test_one_token_has_no_rate() -> None:
+    assert done(Delta("hi"))["tokens_per_s"] is None
+    assert done(Delta("hi"), Delta(" you"))["tokens_per_s"] > 0
