@@ -78,7 +78,7 @@ class Answer:
         return self._event({kind: text})
 
     def _tokens_per_s(self) -> float | None:
-        """Rate of the tokens after the first; by the upstream's own count where it gives one, else one token a delta."""
+        """Rate of the tokens after the first, by the upstream's own count where it gives one, else one a delta."""
         counted = (self.usage or {}).get("completion_tokens")
         tokens = counted if counted and isinstance(counted, (int, float)) else self._deltas
         seconds = time.monotonic() - (self._first_token or self._began)
