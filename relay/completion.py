@@ -10,6 +10,8 @@ from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
 from relay.sse import Decoder, Event
 from relay.upstream import Call
 
+LAST_S = 2.0  # what a server gets to end its stream after it has said that it is done
+
 
 def deltas(call: Call, max_event_bytes: int) -> Iterator[list[Delta]]:
     """Yield the deltas of each read, until the upstream has said that the answer is complete.
@@ -47,7 +49,11 @@ def _parse(events: list[Event], into: list[Delta]) -> bool:
 
 
 def read_to_end(call: Call) -> None:
-    """Read what follows `[DONE]`, so that the connection goes back to the pool; then close the call."""
+    """Read what follows `[DONE]`, so that the connection goes back to the pool; then close the call.
+
+    There are servers that never end a stream: nobody waits for it any more, but the connection would.
+    """
+    call.end_within(LAST_S)
     try:
         for _ in call:
             pass
