@@ -66,12 +66,15 @@ class Stream:
 
         What was stopped because the client went or the worker drains, fails for that reason.
         """
+        succeeded = False
         try:
             action()
+            succeeded = True
         except TalkaboutError as error:
-            reason = self.source.reason or error
-            self.leave()
-            raise reason from error
+            raise self.source.reason or error from error
+        finally:
+            if not succeeded:  # whatever it was: a stream that nobody closes would keep its place for ever
+                self.leave()
 
     def leave(self) -> None:
         """Take the stream off the list; its source is abandoned, if it has not ended. Idempotent."""
@@ -114,7 +117,8 @@ class Streams:
         self._open: set[Stream] = set()
         self._lock = threading.Lock()
         self._watching = False
-        self._listen_for_cuts: Callable[[Callable[[str], None]], None] | None = listen_for_cuts
+        self._listen_for_cuts = listen_for_cuts
+        self._listening = False
 
     def __len__(self) -> int:
         return len(self._open)
@@ -126,11 +130,9 @@ class Streams:
         drains, since its reader goes on elsewhere; the others get `drain_s` first.
         """
         stream = Stream(self, source, resumable)
-        if (
-            stream.cut_key and self._listen_for_cuts
-        ):  # only now, since listening costs a look at the journal now and then
-            listen, self._listen_for_cuts = self._listen_for_cuts, None
-            listen(self.cut)
+        if stream.cut_key and not self._listening:  # only now, since it costs a look at the journal now and then
+            self._listen_for_cuts(self.cut)
+            self._listening = True
         with self._lock:
             if self.draining:
                 raise Draining
