@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from answers.answer import Answer
-from relay.completion import deltas, read_to_end
+from relay.completion import cause, deltas, read_to_end
 from relay.errors import Draining, ReaderError, TalkaboutError, UpstreamStopped
 from relay.pipe import Pipe
 from relay.upstream import Call
@@ -40,7 +40,7 @@ def write_events(answer: Answer, call: Call, pipe: Pipe, max_event_bytes: int) -
             if block := answer.append(some):
                 pipe.put(block)
     except TalkaboutError as exc:
-        error = pipe.reason or exc
+        error = cause(exc, pipe)
         state = _state_after(error, answer)
     pipe.close(answer.done(state, error))
     _finish(call, error)
@@ -58,7 +58,7 @@ def write_text(
             if text := "".join(delta.content for delta in some):
                 pipe.put(text.encode())
     except TalkaboutError as exc:
-        error = pipe.reason or exc
+        error = cause(exc, pipe)
         last = ending(error)
     pipe.close(last.encode())
     _finish(call, error)

@@ -151,3 +151,11 @@ def test_an_upstream_that_does_not_end_its_stream_after_its_last_word_is_left(
     done, text = answer(ask(upstream_server, tmp_path, "no-end", "/stream"))
     assert (done["state"], text) == ("complete", TEXT)
     upstream_server.wait_for_closed()
+
+
+@pytest.mark.parametrize("path", ["/stream", "/talkeAbout"])
+def test_what_fails_in_mid_stream_stands_in_the_log(
+    upstream_server: MisbehavingServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    assert b"broke off" in ask(upstream_server, tmp_path, "cut-mid-chunk", path).data
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["UpstreamBroken"]
