@@ -10,6 +10,7 @@ from contextlib import suppress
 import orjson
 from flask import Blueprint, Response, request
 
+from answers import producer
 from relay.emitter import SseEmitter
 from relay.errors import Draining, ReaderError, TalkaboutError
 from relay.poem import POEM
@@ -34,7 +35,7 @@ def talke_about_test_sse_emitter() -> Response:
     )
     stream = here.streams.admit(emitter.pipe)
     delay_s = here.settings.poem_delay_ms / 1000
-    threading.Thread(target=_recite, args=(emitter, delay_s), daemon=True).start()
+    producer.start(lambda: _recite(emitter, delay_s), emitter.pipe)
     return stream.response()
 
 
