@@ -90,9 +90,9 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
 
 
 def prepare_data_dir(settings: Settings) -> Path:
-    """Make the folder that everything is written to. Raises SettingError if it cannot be written to."""
+    """Make the folder that everything is written to, for this user alone. Raises SettingError if that fails."""
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
         writable = os.access(settings.data_dir, os.W_OK)
     except OSError:
         writable = False
