@@ -61,6 +61,7 @@ class Settings:
 
     max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
     max_body_bytes: int = row(1_048_576, "bytes", "Longest request body.", low=64, high=1 << 30)
+    body_timeout_s: float = row(15.0, "seconds", "Longest time for a request body to arrive.", low=0.05, high=3600)
     channel_keep_s: float = row(
         86_400.0, "seconds", "How long a channel's events can be replayed.", low=1, high=31_536_000
     )
