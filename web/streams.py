@@ -80,6 +80,8 @@ class Stream:
         """Take the stream off the list; its source is abandoned, if it has not ended. Idempotent."""
         self._streams.remove(self)
         self.source.abandon(ReaderGone("the response was closed"))
+        if self._streams.draining:
+            self._shut(socket.SHUT_RD)  # no further request: on a kept connection it would come to this worker
 
     def gone(self) -> bool:
         """Tell, without reading or waiting, if the client has closed its connection."""
@@ -94,9 +96,12 @@ class Stream:
 
     def cut(self) -> None:
         """Tear the connection: whoever is blocked in writing to it gets an error at once."""
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
         if self._socket is not None:
             try:
-                self._socket.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(how)
             except OSError:
                 log.debug("connection was closed already")
 
