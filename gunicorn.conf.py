@@ -5,6 +5,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -42,9 +43,17 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)  # read when prometheu
 from prometheus_client import multiprocess
 
 
+def _raise_descriptor_limit() -> None:
+    """Let a worker have as many descriptors as its streams need: each has one to its client and one to its upstream."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = worker_connections + settings.max_streams + 500
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(needed, hard)), hard))
+
+
 def on_starting(server: Any) -> None:
     """Prepare what all workers share, before the first is forked."""
     _refuse_taken_port()
+    _raise_descriptor_limit()
     shutil.rmtree(metrics_dir, ignore_errors=True)
     metrics_dir.mkdir()
     server.embedded = embedded_model.start(settings)
