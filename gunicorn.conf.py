@@ -5,6 +5,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -37,14 +38,23 @@ control_socket_disable = True  # one fixed path a user: a second server would ta
 max_requests = 0  # a worker that ends by count refuses connections while its streams run
 
 metrics_dir = data_dir / "metrics"
+metrics_dir.mkdir(exist_ok=True)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)  # read when prometheus_client is imported, so before that
 
 from prometheus_client import multiprocess
 
 
+def _raise_descriptor_limit() -> None:
+    """Let a worker have as many descriptors as its streams need: each has one to its client and one to its upstream."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = worker_connections + settings.max_streams + 500
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(needed, hard)), hard))
+
+
 def on_starting(server: Any) -> None:
     """Prepare what all workers share, before the first is forked."""
     _refuse_taken_port()
+    _raise_descriptor_limit()
     try:
         migrate(settings)
     except (SettingError, DatabaseError) as error:
@@ -75,6 +85,13 @@ def _refuse_taken_port() -> None:
             sys.exit(f"talkabout: HOST and PORT: cannot listen on {bind}: {error.strerror}")
 
 
+def on_reload(server: Any) -> None:
+    """Close what gunicorn opens in the master when PORT has changed: with reuse_port nobody would accept there."""
+    for listener in server.LISTENERS:
+        listener.close()
+    server.LISTENERS = []
+
+
 def when_ready(server: Any) -> None:
     """Say where the server listens and what it talks to."""
     startup.announce(settings, server.embedded.base_url if server.embedded else "")
@@ -93,7 +110,8 @@ def post_worker_init(worker: Any) -> None:
     streams = worker.wsgi.extensions["talkabout"].streams
 
     def watch() -> None:
-        while worker.alive:
+        # gunicorn goes on accepting for a second; whoever resumes must not meet the worker that has ended its stream.
+        while worker.alive or any(listener.fileno() != -1 for listener in worker.sockets):
             time.sleep(0.1)
         streams.drain()
 

@@ -127,11 +127,11 @@ class Answer:
         }
 
     def _tokens_per_s(self) -> float | None:
-        """Rate from the first token on; by the upstream's own count where it gives one, else one token a delta."""
+        """Rate of the tokens after the first, by the upstream's own count where it gives one, else one a delta."""
         counted = (self.usage or {}).get("completion_tokens")
         tokens = counted if counted and isinstance(counted, (int, float)) else self._deltas
         seconds = time.monotonic() - (self._first_token or self._began)
-        return round(tokens / seconds, 1) if self._first_token is not None and seconds > 0 else None
+        return round((tokens - 1) / seconds, 1) if self._deltas and tokens > 1 and seconds > 0 else None
 
     def _text(self, kind: str, text: str) -> None:
         self._deltas += 1

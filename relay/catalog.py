@@ -13,6 +13,7 @@ from relay.upstream import Upstream
 log = logging.getLogger(__name__)
 
 _REMEMBER_S = 30.0
+_REMEMBER_ALIVE_S = 5.0  # also how soon an upstream that failed is asked again
 
 
 class UnknownModel(TalkaboutError):
@@ -23,36 +24,48 @@ class UnknownModel(TalkaboutError):
 
 @dataclass
 class Entry:
-    """An upstream and what it serves: the `known` models, or else those that it lists, remembered for a while."""
+    """An upstream and what it serves: the `known` models, or else those that it lists.
+
+    It is asked in a thread of its own, and only its first answer is waited for: else each request that wants the list
+    would stand still for as long as the upstream does.
+    """
 
     upstream: Upstream
     known: tuple[str, ...] = ()
     _listed: list[str] = field(default_factory=list)
-    _asked: float = float("-inf")
+    _answers: bool = False
+    _asked_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _first_answer: threading.Event = field(default_factory=threading.Event)
 
     def models(self) -> list[str]:
-        """List the models; an upstream that does not answer keeps those it listed last."""
-        if self.known:
-            return list(self.known)
+        """List the models as of a while ago; an upstream that does not answer keeps those it listed last."""
+        if not self.known:
+            self._ask_again_after(_REMEMBER_S if self._answers else _REMEMBER_ALIVE_S)
+        return list(self.known) or self._listed
+
+    def alive(self) -> bool:
+        """Tell if the upstream answered when it was last asked: some seconds ago, where somebody looks regularly."""
+        self._ask_again_after(_REMEMBER_ALIVE_S)
+        return self._answers
+
+    def _ask_again_after(self, seconds: float) -> None:
         with self._lock:
-            if time.monotonic() - self._asked > _REMEMBER_S:
-                self._ask()
-            return self._listed
+            now = time.monotonic()
+            if now - self._asked_at > seconds:
+                self._asked_at = now
+                threading.Thread(target=self._ask, daemon=True).start()
+        self._first_answer.wait()
 
     def _ask(self) -> None:
         try:
             self._listed = self.upstream.models()
+            self._answers = bool(self._listed)
         except UpstreamError as exc:
+            self._answers = False
             log.warning("%s lists no models: %s", self.upstream.name, exc)
-        self._asked = time.monotonic()
-
-    def alive(self) -> bool:
-        """Ask the upstream now if it answers."""
-        try:
-            return bool(self.upstream.models())
-        except UpstreamError:
-            return False
+        finally:
+            self._first_answer.set()
 
 
 class Catalog:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from relay import chat
 from relay.chat import Delta
 from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
+from relay.pipe import Pipe
 from relay.sse import Decoder, Event
 from relay.upstream import Call
+
+log = logging.getLogger(__name__)
+
+LAST_S = 2.0  # what a server gets to end its stream after it has said that it is done
 
 
 def deltas(call: Call, max_event_bytes: int) -> Iterator[list[Delta]]:
@@ -46,8 +52,19 @@ def _parse(events: list[Event], into: list[Delta]) -> bool:
     return False
 
 
+def cause(error: TalkaboutError, pipe: Pipe) -> TalkaboutError:
+    """Say why an answer broke off: what ended its pipe from outside, else `error`, whose details go to the log."""
+    if pipe.reason is None:
+        log.warning("%s: %s", type(error).__name__, error)
+    return pipe.reason or error
+
+
 def read_to_end(call: Call) -> None:
-    """Read what follows `[DONE]`, so that the connection goes back to the pool; then close the call."""
+    """Read what follows `[DONE]`, so that the connection goes back to the pool; then close the call.
+
+    There are servers that never end a stream: nobody waits for it any more, but the connection would.
+    """
+    call.end_within(LAST_S)
     try:
         for _ in call:
             pass

@@ -83,6 +83,10 @@ class Line:
         """Shorten what is waited for now."""
         self._phase_ends = min(self._phase_ends, monotonic() + seconds)
 
+    def end_within(self, seconds: float) -> None:
+        """Shorten the total time to so many seconds from now."""
+        self._total_ends = min(self._total_ends, monotonic() + seconds)
+
     def left(self) -> float:
         """Seconds until the nearest limit; `limit` is its name. Raises OSError if it is over or the line was cut."""
         if self.stopped:

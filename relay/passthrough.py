@@ -7,6 +7,7 @@ from collections import deque
 
 import orjson
 
+from relay.completion import cause
 from relay.errors import TalkaboutError, UpstreamBroken
 from relay.pipe import Pipe
 from relay.sse import WholeLines, encode
@@ -37,7 +38,7 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> None:
             raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
         last = lines.rest
     except TalkaboutError as error:
-        last = _error_event(pipe.reason or error, b"".join(seen)[-4:])
+        last = _error_event(cause(error, pipe), b"".join(seen)[-4:])
     finally:
         pipe.close(last)
         call.close()

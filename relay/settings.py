@@ -79,6 +79,7 @@ class Settings:
     journal_pending_bytes: int = row(
         1 << 26, "bytes", "What may wait in a worker while the journal cannot be written.", low=1 << 16, high=1 << 40
     )
+    body_timeout_s: float = row(15.0, "seconds", "Longest time for a request body to arrive.", low=0.05, high=3600)
     channel_keep_s: float = row(
         86_400.0, "seconds", "How long a channel's events can be replayed.", low=1, high=31_536_000
     )
@@ -108,9 +109,9 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
 
 
 def prepare_data_dir(settings: Settings) -> Path:
-    """Make the folder that everything is written to. Raises SettingError if it cannot be written to."""
+    """Make the folder that everything is written to, for this user alone. Raises SettingError if that fails."""
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
         writable = os.access(settings.data_dir, os.W_OK)
     except OSError:
         writable = False

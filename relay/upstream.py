@@ -135,6 +135,10 @@ class Call:
         """End it, from any thread, at any moment; `open` and the iteration raise UpstreamStopped."""
         self._line.stop()
 
+    def end_within(self, seconds: float) -> None:
+        """Give the rest of it so much time and no more."""
+        self._line.end_within(seconds)
+
     def close(self) -> None:
         """Release the connection, by the reading thread; not read to the end, it is closed."""
         if self._response is not None:

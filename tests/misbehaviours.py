@@ -178,6 +178,14 @@ def silent(x: Exchange) -> bool:
     return True
 
 
+def no_end(x: Exchange) -> None:
+    x.head(Transfer_Encoding="chunked")
+    x.chunked(*events())
+    while True:
+        x.chunked(b": still here\n")
+        x.rest(0.05)
+
+
 def trickle(x: Exchange) -> bool:
     x.head(Transfer_Encoding="chunked")
     for byte in b"".join(events()):
@@ -326,6 +334,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "trickled-headers": trickled_headers,
     "slow-first-token": slow_first_token,
     "silent": silent,
+    "no-end": no_end,
     "trickle": trickle,
     "endless": endless,
     "flood": flood,

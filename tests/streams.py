@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import requests
 
 from relay.sse import Decoder, Event
+from tests.misbehaving import MisbehavingServer
 
 
 @contextlib.contextmanager
@@ -30,3 +34,17 @@ def read_events(method: str, url: str, **more: Any) -> list[Event]:
     with opened(method, url, **more) as response:
         assert response.status_code == 200, response.text
         return list(events(response))
+
+
+def ask_and_leave(
+    port: int, path: str, body: dict[str, str], headers: dict[str, str], upstream: MisbehavingServer
+) -> float:
+    """Send a request, leave once it is with the upstream, and say when."""
+    data = json.dumps(body).encode()
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(data)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    asked = len(upstream.requests)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall("\r\n".join([*lines, "", ""]).encode() + data)
+        upstream.wait_for_requests(asked + 1)
+        return time.monotonic()

@@ -77,6 +77,17 @@ def test_a_known_server_on_its_usual_port_is_pointed_out(
     assert f"Ollama answers at {neighbour}; to use it: TALKABOUT_UPSTREAM_URL={neighbour}" in capsys.readouterr().err
 
 
+def test_a_password_in_the_model_servers_address_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    startup.announce(Settings(upstream_url="http://user:pass@127.0.0.1:9/v1"), "")
+    assert "model server: http://127.0.0.1:9/v1\n" in capsys.readouterr().err
+
+
+def test_a_worker_may_open_as_many_descriptors_as_its_streams_need(server: Server) -> None:
+    limits = Path(f"/proc/{server.workers()[0]}/limits").read_text()
+    soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
+    assert int(soft) >= min(3000, int(hard))
+
+
 def test_a_server_that_is_open_to_the_network_without_tokens_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     startup.announce(Settings(host="0.0.0.0", upstream_url="http://127.0.0.1:9"), "")
     assert "anyone who reaches 0.0.0.0:8000 may use it" in capsys.readouterr().err

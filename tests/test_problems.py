@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 import requests
@@ -63,6 +64,17 @@ def test_a_write_from_another_sites_page_is_refused(server: Server) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}):
         response = requests.post(f"{server.url}/stream", json={"name": "x"}, headers=headers, timeout=5)
         assert (response.status_code, response.json()["title"]) == (403, "Forbidden")
+
+
+def test_a_body_that_takes_too_long_is_a_bad_request(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path, TALKABOUT_BODY_TIMEOUT_S="0.2") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as client,
+    ):
+        client.sendall(
+            b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_body_that_ends_too_early_is_a_bad_request(server: Server) -> None:

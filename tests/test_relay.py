@@ -143,3 +143,19 @@ def test_raw_text_that_breaks_off_says_so_in_its_last_line(upstream_server: Misb
     app = create_app(Settings(data_dir=tmp_path, upstream_url=url, model="mock"))
     text = app.test_client().post("/stream", json={"name": "x"}).text
     assert text == f"{TEXT}\n\n[The model server broke off before the end of the answer.]\n"
+
+
+def test_an_upstream_that_does_not_end_its_stream_after_its_last_word_is_left(
+    upstream_server: MisbehavingServer, tmp_path: Path
+) -> None:
+    done, text = answer(ask(upstream_server, tmp_path, "no-end", "/stream"))
+    assert (done["state"], text) == ("complete", TEXT)
+    upstream_server.wait_for_closed()
+
+
+@pytest.mark.parametrize("path", ["/stream", "/talkeAbout"])
+def test_what_fails_in_mid_stream_stands_in_the_log(
+    upstream_server: MisbehavingServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    assert b"broke off" in ask(upstream_server, tmp_path, "cut-mid-chunk", path).data
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["UpstreamBroken"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,11 @@ def test_a_data_folder_that_cannot_be_made_names_its_setting(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match="TALKABOUT_DATA_DIR: cannot write"):
         prepare_data_dir(Settings(data_dir=tmp_path / "file" / "data"))
+
+
+def test_nobody_else_can_look_into_the_data_folder(tmp_path: Path) -> None:
+    made = prepare_data_dir(Settings(data_dir=tmp_path / "data"))
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
 def test_a_wrong_setting_stops_gunicorn_with_one_sentence(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import requests
 
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
-from tests.streams import events, opened, read_events
+from tests.streams import ask_and_leave, events, opened, read_events
 
 EVENTS = {"Accept": "text/event-stream"}
 PROMISED_S = 1.0
@@ -40,23 +40,9 @@ def test_a_client_that_goes_closes_a_silent_upstream(
 ) -> None:
     with relaying(behaviour) as server:
         for count, (path, body, headers) in enumerate(ASK, start=1):
-            left_at = _ask_and_leave(server, path, body, headers, upstream_server)
+            left_at = ask_and_leave(server.port, path, body, headers, upstream_server)
             closed = upstream_server.wait_for_closed(count)
             assert closed[-1].closed_at - left_at < PROMISED_S + BUSY_MACHINE_S
-
-
-def _ask_and_leave(
-    server: Server, path: str, body: dict[str, str], headers: dict[str, str], upstream: MisbehavingServer
-) -> float:
-    """Send a request, leave once it is with the upstream, and say when."""
-    data = json.dumps(body).encode()
-    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(data)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    asked = len(upstream.requests)
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall("\r\n".join([*lines, "", ""]).encode() + data)
-        upstream.wait_for_requests(asked + 1)
-        return time.monotonic()
 
 
 def test_silence_is_bridged_by_comment_lines_that_stand_alone(relaying: Any) -> None:

@@ -6,14 +6,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
 
 from relay.emitter import SseEmitter
 from relay.errors import Draining, ReaderError, TalkaboutError
+from relay.pipe import fill
 from relay.poem import POEM
 from relay.sse import RETRY_MS, encode
+from web.access import current_user
+from web.answers import identity
 from web.body import Fields, form_fields, json_fields
 from web.services import services
 from web.streams import EVENT_STREAM
@@ -34,7 +38,7 @@ def talke_about_test_sse_emitter() -> Response:
     )
     stream = here.streams.admit(emitter.pipe)
     delay_s = here.settings.poem_delay_ms / 1000
-    threading.Thread(target=_recite, args=(emitter, delay_s), daemon=True).start()
+    fill(emitter.pipe, lambda: _recite(emitter, delay_s))
     return stream.response()
 
 
@@ -98,11 +102,16 @@ def talke_about() -> Response:
 
 @article.post("/stream")
 def stream() -> Response:
-    """Answer the prompt `name` as raw text or, where the client accepts one, as an event stream."""
+    """Answer the prompt `name` as raw text or, where the client accepts one, as an event stream.
+
+    The answer is one like any other: it goes on when this connection is lost, and is read again under its id.
+    """
     prompt, model = _question("name")
+    here = services()
+    row = here.begin(current_user(), prompt, model)
     if EVENT_STREAM in request.headers.get("Accept", ""):
-        return services().events(prompt, model).response()
-    return services().text(prompt, model, _ending).response("text/plain")
+        return here.follow(row).response(headers=identity(row))
+    return here.text(row, _ending).response("text/plain", headers=identity(row))
 
 
 def _question(field: str) -> tuple[str, str | None]:
@@ -111,6 +120,6 @@ def _question(field: str) -> tuple[str, str | None]:
     return prompt, fields.text("model", 256) if "model" in fields.values else None
 
 
-def _ending(error: TalkaboutError) -> str:
+def _ending(error: dict[str, Any]) -> str:
     """Say in the text itself that it broke off: raw text has no other way once its headers are sent."""
-    return f"\n\n[{error.public}]\n"
+    return f"\n\n[{error['message']}]\n"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from web.services import services
 
 _MAX_FORM_FIELDS = 100
 
@@ -77,12 +83,35 @@ def _read() -> bytes:
     if (request.content_length or 0) > limit:
         raise RequestEntityTooLarge
     try:
-        data: bytes = request.environ["wsgi.input"].read(_expected(limit))
-    except OSError as exc:  # gunicorn: bad chunk, or the client went away
+        with _in_time():
+            data: bytes = request.environ["wsgi.input"].read(_expected(limit))
+    except OSError as exc:  # gunicorn: bad chunk, too late, or the client went away
         raise BadRequest("The body could not be read.") from exc
     if len(data) > limit:
         raise RequestEntityTooLarge
     return data
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """Bound how long a body may take: gunicorn waits for ever, and only so many requests can wait."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        yield
+        return
+    timer = threading.Timer(services().settings.body_timeout_s, _hang_up, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Let whoever reads from it find its end; the answer can still be written."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)
 
 
 def _expected(limit: int) -> int:

@@ -10,10 +10,10 @@ import orjson
 from flask import Blueprint, render_template, request
 
 from web.access import current_user
+from web.streams import EVENT_STREAM
 
 playground = Blueprint("playground", __name__)
 
-EVENTS = "text/event-stream"
 EXAMPLES = {"prompt": "什么是愛而不得?", "name": "Say hello.", "data": '{"content": "hello "}', "event": "note"}
 
 
@@ -27,7 +27,7 @@ class Endpoint(NamedTuple):
     method: str
     path: str
     fields: tuple[str, ...]
-    accept: str = EVENTS
+    accept: str = EVENT_STREAM
     last: str = "done"
     raw: bool = False
 

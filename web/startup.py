@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from urllib.parse import urlsplit, urlunsplit
 
 from relay import demo_model, embedded_model
 from relay.errors import UpstreamError
@@ -37,7 +38,7 @@ def _say(line: str) -> None:
 def _upstreams(settings: Settings, embedded_url: str) -> list[str]:
     lines = []
     if settings.upstream_url:
-        lines.append(f"model server: {settings.upstream_url}")
+        lines.append(f"model server: {_without_password(settings.upstream_url)}")
     if embedded_url:
         lines.append(f"model: {embedded_model.MODEL} (embedded; it answers in a few seconds)")
     else:
@@ -48,6 +49,11 @@ def _upstreams(settings: Settings, embedded_url: str) -> list[str]:
             f"{name} answers at {url}; to use it: TALKABOUT_UPSTREAM_URL={url}" for name, url in local_servers(settings)
         ]
     return lines
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def local_servers(settings: Settings) -> list[tuple[str, str]]:

@@ -66,17 +66,22 @@ class Stream:
 
         What was stopped because the client went or the worker drains, fails for that reason.
         """
+        succeeded = False
         try:
             action()
+            succeeded = True
         except TalkaboutError as error:
-            reason = self.source.reason or error
-            self.leave()
-            raise reason from error
+            raise self.source.reason or error from error
+        finally:
+            if not succeeded:  # whatever it was: a stream that nobody closes would keep its place for ever
+                self.leave()
 
     def leave(self) -> None:
         """Take the stream off the list; its source is abandoned, if it has not ended. Idempotent."""
         self._streams.remove(self)
         self.source.abandon(ReaderGone("the response was closed"))
+        if self._streams.draining:
+            self._shut(socket.SHUT_RD)  # no further request: on a kept connection it would come to this worker
 
     def gone(self) -> bool:
         """Tell, without reading or waiting, if the client has closed its connection."""
@@ -91,9 +96,12 @@ class Stream:
 
     def cut(self) -> None:
         """Tear the connection: whoever is blocked in writing to it gets an error at once."""
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
         if self._socket is not None:
             try:
-                self._socket.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(how)
             except OSError:
                 log.debug("connection was closed already")
 
@@ -114,7 +122,8 @@ class Streams:
         self._open: set[Stream] = set()
         self._lock = threading.Lock()
         self._watching = False
-        self._listen_for_cuts: Callable[[Callable[[str], None]], None] | None = listen_for_cuts
+        self._listen_for_cuts = listen_for_cuts
+        self._listening = False
 
     def __len__(self) -> int:
         return len(self._open)
@@ -126,11 +135,9 @@ class Streams:
         drains, since its reader goes on elsewhere; the others get `drain_s` first.
         """
         stream = Stream(self, source, resumable)
-        if (
-            stream.cut_key and self._listen_for_cuts
-        ):  # only now, since listening costs a look at the journal now and then
-            listen, self._listen_for_cuts = self._listen_for_cuts, None
-            listen(self.cut)
+        if stream.cut_key and not self._listening:  # only now, since it costs a look at the journal now and then
+            self._listen_for_cuts(self.cut)
+            self._listening = True
         with self._lock:
             if self.draining:
                 raise Draining

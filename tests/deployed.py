@@ -1,0 +1,148 @@
+"""What `deploy/` ships, as tests run it: nginx in front of a server, and the unit's commands without a systemd."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import requests
+
+from tests.servers import ROOT, Server, free_port
+from tests.streams import opened
+
+PATIENCE_S = 20.0
+NOBODY = 65534
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def until(fact: Callable[[], object], what: str) -> None:
+    """Wait for a fact."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not fact():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {what}"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def nginx(server: Server, folder: Path) -> Iterator[str]:
+    """Run the shipped configuration, with two other ports, in front of a server; give its URL."""
+    port = free_port()
+    text = (ROOT / "deploy/nginx.conf").read_text()
+    for shipped, ours in ((8080, port), (8000, server.port)):
+        assert text.count(f"127.0.0.1:{shipped}") == 1
+        text = text.replace(f"127.0.0.1:{shipped}", f"127.0.0.1:{ours}")
+    (folder / "nginx.conf").write_text(text)
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:{SYSTEM_PATH}")
+    assert program, "the tests need nginx: `scripts/setup.sh machine` installs it"
+    # As root its workers would be nobody's, who cannot reach a folder of pytest's.
+    here = "daemon off;" + ("user root;" if os.getuid() == 0 else "")
+    command = [program, "-e", "stderr", "-p", str(folder), "-c", "nginx.conf", "-g", here]
+    assert "[warn]" not in subprocess.run([*command, "-t"], check=True, capture_output=True, text=True).stderr
+    with (folder / "nginx.log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+        try:
+            until(lambda: process.poll() is not None or listens(port), "nginx")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def listens(port: int) -> bool:
+    """Tell if a connection to a port succeeds."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def read_unit(state: Path) -> tuple[str, dict[str, list[str]]]:
+    """Read the unit, with its folders replaced by those that are here: its text, and what stands behind each name."""
+    text = (ROOT / "deploy/talkabout.service").read_text()
+    text = text.replace("/opt/talkabout", str(ROOT)).replace("/var/lib/talkabout", str(state))
+    unit: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, found, value = line.partition("=")
+        if found and not line.startswith("#"):
+            unit.setdefault(name, []).append(value)
+    return text, unit
+
+
+class Service:
+    """The unit's commands, run as systemd would run them: in its environment and, if root runs the tests, by nobody.
+
+    Nobody may read what root may, since Python can lie in a root's home, but writes in the state's folder alone.
+    """
+
+    def __init__(self, folder: Path, state: Path, **settings: str) -> None:
+        self.log = folder / "service.log"
+        self.state = state
+        _, self.unit = read_unit(state)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.address = f"talkabout-{self.port}"
+        own = dict(line.split("=", 1) for line in self.unit["Environment"])
+        self.environ = {"PATH": SYSTEM_PATH, "NOTIFY_SOCKET": f"@{self.address}", "PORT": str(self.port)}
+        self.environ |= {**own, **settings}
+        self.as_user: list[str] = []
+        if os.getuid() == 0:
+            os.chown(self.state, NOBODY, NOBODY)
+            reads = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"]
+            who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *reads]
+            self.as_user = ["setpriv", *who, "--"]
+
+    def __enter__(self) -> Service:
+        """Start it, and wait for its word that it is ready."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(f"\0{self.address}")
+            notify.settimeout(PATIENCE_S)
+            self.main = self.run(self.unit["ExecStart"][0])
+            try:
+                assert notify.recv(1000).startswith(b"READY=1\n")
+                until(lambda: listens(self.port), "the workers")
+            except (AssertionError, TimeoutError):
+                self.__exit__()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.main.kill()
+        self.main.wait()
+
+    def run(self, line: str) -> subprocess.Popen[bytes]:
+        """Begin one of the unit's commands."""
+        if "$MAINPID" in line:
+            line = line.replace("$MAINPID", str(self.main.pid))
+        umask = int(self.unit["UMask"][0], 8)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*self.as_user, *line.split()], cwd=ROOT, env=self.environ, umask=umask, stdout=log, stderr=log
+            )
+
+    def reload(self) -> list[int]:
+        """Run the commands for a reload until one fails; give each one's exit status."""
+        statuses: list[int] = []
+        for line in self.unit["ExecReload"]:
+            if not any(statuses):
+                statuses.append(self.run(line).wait(PATIENCE_S))
+        return statuses
+
+    def processes(self) -> list[str]:
+        """List every process that the service has started."""
+        found = [path for path in Path("/proc").glob("[0-9]*/environ") if self.address.encode() in read(path)]
+        return [read(path.with_name("cmdline")).decode() for path in found]
+
+    def recite(self) -> contextlib.AbstractContextManager[requests.Response]:
+        """Open an answer that will not end by itself."""
+        accept = {"Accept": "text/event-stream", "Connection": "close"}  # else its end waits for the kept connection
+        return opened("POST", f"{self.url}/stream", json={"name": "x", "model": "poem"}, headers=accept)
+
+
+def read(path: Path) -> bytes:
+    """Read a process's file, empty if it has just ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

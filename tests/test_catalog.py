@@ -1,0 +1,84 @@
+"""Which models there are, asked of upstreams that answer late, never, or not any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from relay import catalog
+from relay.catalog import Catalog, Entry, UnknownModel
+from relay.errors import UpstreamUnreachable
+from relay.upstream import Upstream
+from tests.misbehaving import MisbehavingServer
+from tests.misbehaviours import MODEL
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have upstreams asked again each time."""
+    monkeypatch.setattr(catalog, "_REMEMBER_S", 0.0)
+    monkeypatch.setattr(catalog, "_REMEMBER_ALIVE_S", 0.0)
+
+
+def entry(server: MisbehavingServer, behaviour: str = "normal") -> Entry:
+    return Entry(Upstream("test", f"{server.url}/{behaviour}"))
+
+
+def until(fact: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+def test_the_first_list_is_waited_for(upstream_server: MisbehavingServer) -> None:
+    assert entry(upstream_server).models() == [MODEL]
+
+
+def test_a_list_is_remembered_for_a_while(upstream_server: MisbehavingServer) -> None:
+    asked = entry(upstream_server)
+    for _ in range(5):
+        asked.models()
+    assert len(upstream_server.requests) == 1
+
+
+def test_nobody_waits_while_the_list_is_asked_for_again(upstream_server: MisbehavingServer, forgetful: None) -> None:
+    asked = entry(upstream_server)
+    asked.models()
+    asked.upstream = entry(upstream_server, "slow-headers").upstream
+    assert asked.models() == asked.models() == [MODEL]
+    upstream_server.wait_for_requests(2)
+    assert not upstream_server.released.is_set()
+
+
+def test_an_upstream_that_stops_answering_keeps_its_list_and_is_not_alive(
+    upstream_server: MisbehavingServer, forgetful: None
+) -> None:
+    asked = entry(upstream_server)
+    assert asked.alive()
+    asked.upstream = Upstream("test", "http://127.0.0.1:9")
+    until(lambda: not asked.alive())
+    assert asked.models() == [MODEL]
+
+
+def test_an_upstream_that_comes_back_is_found_again(upstream_server: MisbehavingServer, forgetful: None) -> None:
+    asked = Entry(Upstream("test", "http://127.0.0.1:9"))
+    with pytest.raises(UpstreamUnreachable):
+        Catalog([asked]).default()
+    asked.upstream = entry(upstream_server).upstream
+    until(lambda: asked.models() == [MODEL] and asked.alive())
+
+
+def test_a_model_that_nobody_has_is_unknown(upstream_server: MisbehavingServer) -> None:
+    models = Catalog([entry(upstream_server), Entry(Upstream("other", "http://127.0.0.1:9"), ("known",))])
+    assert models.find("known")[1] == "known" and models.find(None)[1] == MODEL
+    with pytest.raises(UnknownModel):
+        models.find("no such")
+
+
+def test_the_model_that_the_operator_set_is_asked_without_a_list(upstream_server: MisbehavingServer) -> None:
+    first = entry(upstream_server, "slow-headers")
+    assert Catalog([first], "mine").find(None) == (first.upstream, "mine")
+    assert upstream_server.requests == []
