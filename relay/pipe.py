@@ -10,11 +10,14 @@ them is bounded, so a slow reader first slows the producer down and is then drop
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
 
 from relay.errors import ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
+
+log = logging.getLogger(__name__)
 
 FOREVER_S = 1e9
 LAST_WORD_S = 2.0  # what the producer gets to write its terminal event when the stream's time is over
@@ -190,3 +193,17 @@ class Pipe:
             self._producer_waits = False
             self._emptied.notify_all()
         return blocks
+
+
+def fill(pipe: Pipe, produce: Callable[[], None]) -> None:
+    """Run what fills a pipe in a thread of control of its own; whatever happens there, the pipe is closed in the end."""
+
+    def run() -> None:
+        try:
+            produce()
+        except Exception:  # the edge of a stream: a fault of ours must end the stream, not hang it
+            log.exception("producer failed")
+        finally:
+            pipe.close()
+
+    threading.Thread(target=run, daemon=True).start()

@@ -85,9 +85,10 @@ def go_on(answer: str) -> Response | tuple[Response, int]:
 
 def _accepted(row: AnswerRow, after: int = 0) -> Response | tuple[Response, int]:
     if EVENT_STREAM in request.headers.get("Accept", ""):
-        return _with_headers(services().follow(row, after).response(), row)
+        return services().follow(row, after).response(headers=identity(row))
     body = jsonify(answer=row.id, conversation=row.conversation, events=_events_path(row))
-    return _with_headers(body, row), 202
+    body.headers.update(identity(row))
+    return body, 202
 
 
 def _events(row: AnswerRow) -> Response:
@@ -95,8 +96,8 @@ def _events(row: AnswerRow) -> Response:
     last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id", "")
     after = _seq(last, row)
     if after is not None and services().has_seen_the_end(row, after):
-        return _with_headers(Response(status=204), row)
-    return _with_headers(services().follow(row, after).response(), row)
+        return Response(status=204, headers=identity(row))
+    return services().follow(row, after).response(headers=identity(row))
 
 
 def _seq(last_event_id: str, row: AnswerRow) -> int | None:
@@ -107,10 +108,9 @@ def _seq(last_event_id: str, row: AnswerRow) -> int | None:
     return int(seen[2]) if seen and seen[1].lower() == row.id else None
 
 
-def _with_headers(response: Response, row: AnswerRow) -> Response:
-    response.headers["X-Answer-Id"] = row.id
-    response.headers["Content-Location"] = _events_path(row)
-    return response
+def identity(row: AnswerRow) -> dict[str, str]:
+    """Name the answer in the headers of whatever responds with it."""
+    return {"X-Answer-Id": row.id, "Content-Location": _events_path(row)}
 
 
 def _events_path(row: AnswerRow) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import current_app
 
-from answers import producer
 from answers.answer import stream_of
 from answers.channels import Channels
 from answers.follow import Follower
@@ -22,7 +21,7 @@ from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import TooManyAnswers
 from relay.passthrough import relay
-from relay.pipe import Pipe
+from relay.pipe import Pipe, fill
 from relay.settings import Settings
 from relay.sse import PING
 from web.streams import Source, Stream, Streams
@@ -88,7 +87,7 @@ class Services:
         pipe.on_abandon(lambda _: call.stop())
         stream = self.streams.admit(pipe)
         stream.before(call.open)
-        producer.start(lambda: relay(call, pipe, self.settings.max_event_bytes), pipe)
+        fill(pipe, lambda: relay(call, pipe, self.settings.max_event_bytes))
         return stream
 
     def drain(self) -> None:
