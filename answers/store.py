@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, insert, inspect, select, text, update
+from sqlalchemy import Connection, func, insert, inspect, select, text, update
 
 from answers.conversations import Conversations, new_conversation
 from answers.database import Database
@@ -110,6 +110,13 @@ class Store:
 
         return self._database.read(work)
 
+    def running(self, user: str) -> int:
+        """Count a user's answers that still run."""
+        owned = messages.join(conversations, messages.c.conversation == conversations.c.id)
+        query = select(func.count()).select_from(owned)
+        query = query.where(conversations.c.user == user, messages.c.state == "running")
+        return int(self._database.read(lambda connection: connection.scalar(query)) or 0)
+
     def running_answers(self, conversation: str) -> list[str]:
         """List the ids of a conversation's answers that still run."""
         if not is_id(conversation):
@@ -150,11 +157,12 @@ class Store:
 
         def work(connection: Connection) -> tuple[AnswerRow, bool]:
             row = _get(connection, answer, lock=True)
-            if row.state not in states:
-                return row, False
-            connection.execute(update(messages).where(messages.c.id == answer).values(values))
-            touch(connection, row.user, row.conversation)
-            return _get(connection, answer), True
+            # Compared here and not before: PostgreSQL has read the message as it was before the wait for the lock.
+            mine = (messages.c.id == answer) & messages.c.state.in_(states)
+            changed = connection.execute(update(messages).where(mine).values(values)).rowcount > 0
+            if changed:
+                touch(connection, row.user, row.conversation)
+            return _get(connection, answer), changed
 
         return self._database.write(work)
 

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from tests.misbehaving import MisbehavingServer
+from tests.postgres import PostgresServer
 from tests.servers import Server
 
 
@@ -26,6 +27,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run the server with two workers and the poem at once, for tests that leave it as it was."""
     with Server(tmp_path_factory.mktemp("server"), workers=2) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run a PostgreSQL server."""
+    with PostgresServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Name the database of a test: SQLite in its data folder, or one of PostgreSQL that it shares with others."""
+    if request.param == "sqlite":
+        return ""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 @pytest.fixture
