@@ -1,0 +1,19 @@
+// Pure: has a reader the whole text? The `done` event says how long it is and what its SHA-256 is.
+
+/** Compare a text with what `done` says of it; without a secure context there is no digest, so only the length counts. */
+export async function isWhole(text, { chars, sha256 }, subtle = globalThis.crypto?.subtle) {
+  if (chars !== undefined && chars !== codePoints(text)) return false;
+  return !sha256 || !subtle || sha256 === (await digest(text, subtle));
+}
+
+/** Count code points, as the server counts: a pair of surrogates is one. */
+export function codePoints(text) {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+async function digest(text, subtle) {
+  const bytes = new Uint8Array(await subtle.digest('SHA-256', new TextEncoder().encode(text)));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
