@@ -1,0 +1,299 @@
+"""The writer between producers and a real journal; the whole file runs again under gevent's patch."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from answers import sqlite_file
+from answers.journal import Batch, Entry
+from answers.sqlite_journal import SqliteJournal
+from answers.writer import COMMIT_BYTES, Writer
+from relay.errors import Draining, JournalError
+from tests.file_lock import FileLock
+
+ROOT = Path(__file__).parent.parent
+PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+LONG = 60.0
+
+
+class Watched(SqliteJournal):
+    """Keep what each commit held, and let no commit begin while `open` is clear."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.commits: list[list[Batch]] = []
+        self.open = threading.Event()
+        self.open.set()
+
+    def commit(self, batches: Sequence[Batch]) -> set[str]:
+        self.commits.append(list(batches))
+        assert self.open.wait(LONG)
+        return super().commit(batches)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Watched]:
+    journal = Watched(path)
+    for stream in "abcd":
+        journal.take(stream, "me", LONG)
+    yield journal
+    journal.open.set()
+    journal.close()
+
+
+@pytest.fixture
+def published() -> list[Entry]:
+    return []
+
+
+@pytest.fixture
+def writer(journal: Watched, published: list[Entry]) -> Iterator[Writer]:
+    writer = Writer(journal, published.extend, 1 << 20)
+    yield writer
+    journal.open.set()
+    writer.close()
+
+
+def batch(stream: str, first: int, count: int = 1, size: int = 1) -> Batch:
+    return Batch(stream, "me", [Entry(stream, seq, b"x" * size) for seq in range(first, first + count)])
+
+
+def seqs(entries: Sequence[Entry], stream: str) -> list[int]:
+    return [entry.seq for entry in entries if entry.stream == stream]
+
+
+def wait_for(fact: Callable[[], object]) -> None:
+    give_up_at = time.monotonic() + 30
+    while not fact():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+def hold(writer: Writer, journal: Watched) -> None:
+    """Let a commit of one entry begin and not end."""
+    journal.open.clear()
+    writer.append(batch("d", 1))
+    wait_for(lambda: journal.commits)
+
+
+def test_what_is_published_is_in_the_journal_already(journal: Watched) -> None:
+    seen: list[tuple[Entry, ...]] = []
+    writer = Writer(journal, lambda entries: seen.append((*entries, *journal.read("a", 0, 10))), 1 << 20)
+    writer.append(batch("a", 1))
+    assert writer.durable("a", 1, LONG)
+    writer.close()
+    assert seen == [(Entry("a", 1, b"x"),) * 2]
+
+
+def test_what_arrives_during_a_commit_joins_the_next(journal: Watched, writer: Writer) -> None:
+    hold(writer, journal)
+    for seq in range(1, 21):
+        writer.append(batch("a", seq))
+        writer.append(batch("b", seq))
+    journal.open.set()
+    assert writer.durable("a", 20, LONG) and writer.durable("b", 20, LONG)
+    assert journal.commits[1:] == [[batch("a", 1, 20), batch("b", 1, 20)]]
+
+
+def test_every_producer_keeps_its_order(journal: Watched, writer: Writer, published: list[Entry]) -> None:
+    def produce(stream: str) -> None:
+        for seq in range(1, 301):
+            writer.append(batch(stream, seq))
+            if seq % 10 == 0:
+                time.sleep(0.001)
+        assert writer.durable(stream, 300, LONG)
+
+    threads = [threading.Thread(target=produce, args=(stream,)) for stream in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for stream in "abcd":
+        assert seqs(published, stream) == seqs(journal.read(stream, 0, 1000), stream) == list(range(1, 301))
+
+
+def test_a_long_backlog_goes_in_pieces(journal: Watched, published: list[Entry]) -> None:
+    writer = Writer(journal, published.extend, 10 * COMMIT_BYTES)
+    hold(writer, journal)
+    for seq in range(1, 13):
+        writer.append(batch("a", seq, size=COMMIT_BYTES // 4))
+    journal.open.set()
+    writer.close(LONG)
+    assert [len(batches[0].entries) for batches in journal.commits] == [1, 4, 4, 4]
+    assert seqs(published, "a") == list(range(1, 13))
+
+
+def test_a_refused_stream_is_told_once_and_the_others_go_on(journal: Watched, writer: Writer) -> None:
+    told: list[str] = []
+    for stream in "ab":
+        writer.on_fenced(stream, lambda stream=stream: told.append(stream))  # type: ignore[misc]
+    hold(writer, journal)
+    journal.hand_over("me")
+    journal.take("b", "me", LONG)
+    for seq in (1, 2):
+        writer.append(batch("a", seq))
+        writer.append(batch("b", seq))
+    journal.open.set()
+    assert writer.durable("b", 2, LONG) and not writer.durable("a", 1, LONG)
+    wait_for(lambda: told)
+    assert told == ["a"]
+
+
+def test_what_a_refused_stream_still_writes_is_dropped(journal: Watched, writer: Writer) -> None:
+    journal.take("a", "me", 0.0)
+    journal.take("a", "you", LONG)
+    writer.append(batch("a", 1))
+    assert not writer.durable("a", 1, LONG)
+    commits = len(journal.commits)
+    writer.append(batch("a", 2))
+    writer.append(batch("b", 1))
+    assert writer.durable("b", 1, LONG)
+    assert journal.commits[commits:] == [[batch("b", 1)]]
+
+
+def test_what_waits_behind_a_refused_entry_is_dropped_with_it(journal: Watched, writer: Writer) -> None:
+    journal.hand_over("me")
+    journal.open.clear()
+    writer.append(batch("a", 1))
+    wait_for(lambda: journal.commits)
+    writer.append(batch("a", 2))
+    writer.append(batch("a", 3))
+    journal.open.set()
+    assert not writer.durable("a", 3, LONG)
+    writer.close()
+    assert len(journal.commits) == 1
+
+
+def test_a_stream_that_was_refused_can_be_written_anew(journal: Watched, writer: Writer) -> None:
+    writer.append(batch("a", 7))
+    assert not writer.durable("a", 7, LONG)
+    writer.on_fenced("a", lambda: None)
+    writer.append(batch("a", 1))
+    assert writer.durable("a", 1, LONG)
+
+
+def test_durable_waits_for_what_was_appended_alone(journal: Watched, writer: Writer) -> None:
+    assert writer.durable("unknown", 5, LONG)
+    writer.on_fenced("a", lambda: None)
+    assert writer.durable("a", 5, LONG)
+    hold(writer, journal)
+    writer.append(batch("a", 6))
+    assert not writer.durable("a", 6, 0.05)
+    journal.open.set()
+    assert writer.durable("a", 6, LONG) is False  # refused: 6 is not the next one
+
+
+def test_of_what_was_written_to_its_end_nothing_is_kept(journal: Watched, writer: Writer) -> None:
+    told: list[str] = []
+    writer.on_fenced("a", lambda: told.append("a"))
+    writer.append(Batch("a", "me", [Entry("a", 1, b"x", final=True)]))
+    assert writer.durable("a", 1, LONG)
+    writer.forget("a")
+    assert writer.durable("a", 1, LONG) and not told
+
+
+def test_nothing_is_lost_while_the_file_is_locked(
+    journal: Watched,
+    writer: Writer,
+    published: list[Entry],
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.02)
+    with FileLock(path) as lock, caplog.at_level(logging.WARNING):
+        for seq in range(1, 51):
+            writer.append(batch("a", seq))
+            writer.append(batch("b", seq))
+        wait_for(lambda: len(journal.commits) > 3)
+        assert published == []
+        lock.release()
+        assert writer.durable("a", 50, LONG) and writer.durable("b", 50, LONG)
+    assert seqs(published, "a") == seqs(published, "b") == list(range(1, 51))
+    assert len(caplog.messages) == 2 and "takes events again" in caplog.messages[1]
+
+
+def test_too_much_for_a_journal_that_cannot_be_written_ends_in_a_typed_error(
+    journal: Watched, path: Path, published: list[Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.02)
+    writer = Writer(journal, published.extend, 1000)
+    with FileLock(path):
+        writer.append(batch("a", 1, size=800))
+        with pytest.raises(JournalError, match="800 bytes wait"):
+            writer.append(batch("b", 1, size=800))
+        writer.append(batch("a", 2, size=200))
+    writer.close(LONG)
+    assert (seqs(published, "a"), seqs(published, "b")) == ([1, 2], [])
+
+
+def test_a_slow_journal_slows_its_producers_down(journal: Watched, published: list[Entry]) -> None:
+    writer = Writer(journal, published.extend, 1000)
+    hold(writer, journal)
+    blocked = threading.Thread(target=writer.append, args=(batch("a", 1, size=1000),))
+    blocked.start()
+    blocked.join(0.1)
+    assert blocked.is_alive()
+    journal.open.set()
+    blocked.join()
+    writer.close()
+    assert seqs(published, "a") == [1]
+
+
+def test_closing_writes_what_waits_and_takes_nothing_more(journal: Watched, writer: Writer) -> None:
+    for seq in range(1, 101):
+        writer.append(batch("a", seq))
+    writer.close()
+    assert journal.bounds("a") == (1, 100)
+    with pytest.raises(Draining):
+        writer.append(batch("a", 101))
+    writer.close()
+
+
+def test_closing_waits_no_longer_than_it_may(
+    journal: Watched,
+    writer: Writer,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.02)
+    with FileLock(path):
+        writer.append(batch("a", 1, size=5))
+        writer.close(0.2)
+        assert not writer.durable("a", 1)
+    assert "5 bytes of events are lost" in caplog.messages[-1]
+
+
+def test_faults_of_readers_and_producers_do_not_stop_the_writer(journal: Watched) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    writer = Writer(journal, fail, 1 << 20)
+    writer.on_fenced("a", fail)
+    writer.append(batch("a", 7))
+    assert not writer.durable("a", 7, LONG)
+    writer.append(batch("b", 1))
+    writer.append(batch("b", 2))
+    assert writer.durable("b", 2, LONG)
+    writer.close()
+
+
+@pytest.mark.skipif("gevent" in sys.modules, reason="this is the patched run")
+def test_all_of_this_holds_under_gevent() -> None:
+    command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", "-x", str(Path(__file__))]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
