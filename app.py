@@ -9,15 +9,24 @@ from pathlib import Path
 
 from flask import Flask
 
-from answers.channel_journal import ChannelJournal as Journal
 from answers.channels import Channels
 from answers.database import Database
-from answers.store import Store
+from answers.follow import Follower
+from answers.journal import open_journal
+from answers.producer import Ask
+from answers.producers import Producers
+from answers.readers import Readers
+from answers.recovery import Recovery
+from answers.store import AnswerRow, Store
+from answers.writer import Writer
 from relay import demo_model, embedded_model
 from relay.catalog import Catalog, Entry
+from relay.chat import request_body
+from relay.continuation import PREFILL, continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstream import Timeouts, Upstream
 from web import access, headers, i18n, ops, problems
+from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
 from web.channel import CUTS, channel
@@ -37,19 +46,51 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
         SECRET_KEY=settings.secret_key or _kept_secret(data_dir), MAX_CONTENT_LENGTH=settings.max_body_bytes
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    journal = Journal(data_dir / "journal.sqlite3")
-    channels = Channels(journal, settings)
-    streams = Streams(settings.max_streams, settings.drain_s, partial(channels.listen, CUTS))
-    store = Store(Database(settings))
-    app.extensions["talkabout"] = Services(settings, catalog(settings, embedded_url), streams, journal, channels, store)
+    app.extensions["talkabout"] = make_services(settings, data_dir, embedded_url)
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, playground, article, channel, api_conversations):
+    for blueprint in (pages, playground, article, channel, answers, api_conversations):
         app.register_blueprint(blueprint)
     return app
+
+
+def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Services:
+    """Make what the views work with, each part from those before it."""
+    models = catalog(settings, embedded_url)
+    store = Store(Database(settings))
+    journal = open_journal(settings, data_dir)
+    follower = Follower(journal, settings)
+    writer = Writer(journal, follower.published, settings.journal_pending_bytes)
+    producers = Producers(journal, store, writer, partial(ask, settings, models, store))
+    channels = Channels(journal, follower, settings)
+    return Services(
+        settings=settings,
+        catalog=models,
+        streams=Streams(settings.max_streams, settings.drain_s, partial(follower.listen, CUTS)),
+        journal=journal,
+        follower=follower,
+        channels=channels,
+        store=store,
+        producers=producers,
+        recovery=Recovery(producers, follower, settings.abandon_after_s),
+        readers=Readers(journal, store, follower),
+    )
+
+
+def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow) -> Ask:
+    """Say how the model server of an answer is asked."""
+    upstream, name = models.find(row.model)
+    body = request_body(name, store.history(row.id), settings.max_tokens)
+    style = upstream.continues()
+    return Ask(
+        lambda kept: upstream.call(continued(body, kept, style)),
+        style,
+        settings.max_event_bytes,
+        settings.max_answer_chars,
+    )
 
 
 def catalog(settings: Settings, embedded_url: str) -> Catalog:
@@ -67,13 +108,16 @@ def catalog(settings: Settings, embedded_url: str) -> Catalog:
             retries=settings.upstream_retries,
             proxy=settings.upstream_proxy,
             ca=settings.upstream_ca,
+            continues=settings.upstream_continues,
         )
         entries.append(Entry(configured))
     if embedded_url:
-        embedded = Upstream("embedded", embedded_url, timeouts=timeouts, patience_s=EMBEDDED_PATIENCE_S)
+        embedded = Upstream(
+            "embedded", embedded_url, timeouts=timeouts, patience_s=EMBEDDED_PATIENCE_S, continues=PREFILL
+        )
         entries.append(Entry(embedded, (embedded_model.MODEL,)))
     recital = demo_model.DemoModel(settings.poem_delay_ms / 1000)
-    poem = Upstream("poem", demo_model.BASE_URL, timeouts=timeouts, adapter=recital)
+    poem = Upstream("poem", demo_model.BASE_URL, timeouts=timeouts, continues=PREFILL, adapter=recital)
     entries.append(Entry(poem, (demo_model.MODEL,)))
     return Catalog(entries, settings.model)
 

@@ -72,6 +72,10 @@ def on_reload(server: Any) -> None:
         migrate(settings)
     except DatabaseError as error:
         server.log.error("the database stays as it is: %s", error)
+    # gunicorn opens a socket in the master when PORT has changed; with reuse_port nobody would accept there.
+    for listener in server.LISTENERS:
+        listener.close()
+    server.LISTENERS = []
 
 
 def _refuse_taken_port() -> None:
@@ -83,13 +87,6 @@ def _refuse_taken_port() -> None:
             probe.bind((settings.host, settings.port))
         except OSError as error:
             sys.exit(f"talkabout: HOST and PORT: cannot listen on {bind}: {error.strerror}")
-
-
-def on_reload(server: Any) -> None:
-    """Close what gunicorn opens in the master when PORT has changed: with reuse_port nobody would accept there."""
-    for listener in server.LISTENERS:
-        listener.close()
-    server.LISTENERS = []
 
 
 def when_ready(server: Any) -> None:
@@ -107,15 +104,26 @@ def post_worker_init(worker: Any) -> None:
     """Drain the worker's streams as soon as it is told to end: gunicorn itself would only wait, then kill."""
     # A terminal's Ctrl-C reaches the workers too; the master's word is enough, and a second one leaves tracebacks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    streams = worker.wsgi.extensions["talkabout"].streams
+    services = worker.wsgi.extensions["talkabout"]
+    services.recovery.start()
 
     def watch() -> None:
         # gunicorn goes on accepting for a second; whoever resumes must not meet the worker that has ended its stream.
-        while worker.alive or any(listener.fileno() != -1 for listener in worker.sockets):
+        while worker.alive:
             time.sleep(0.1)
-        streams.drain()
+        services.recovery.retire()
+        while any(listener.fileno() != -1 for listener in worker.sockets):
+            time.sleep(0.1)
+        services.drain()
 
-    threading.Thread(target=watch, daemon=True).start()
+    worker.drain = threading.Thread(target=watch, daemon=True)
+    worker.drain.start()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Wait until the worker has handed its answers over: gunicorn itself waits for connections alone."""
+    if not worker.alive and hasattr(worker, "drain"):
+        worker.drain.join(graceful_timeout)
 
 
 def child_exit(server: Any, worker: Any) -> None:

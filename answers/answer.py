@@ -152,7 +152,9 @@ class Answer:
     def _forget(self) -> None:
         self._content, self._reasoning, self.chars, self._hash = [], [], 0, hashlib.sha256()
 
-    def _add(self, data: dict[str, Any], event: str | None = None, retry: int | None = None, final: bool = False) -> None:
+    def _add(
+        self, data: dict[str, Any], event: str | None = None, retry: int | None = None, final: bool = False
+    ) -> None:
         self.seq += 1
         block = encode(orjson.dumps(data).decode(), event, f"{self.answer}:{self.seq}", retry)
         self._new.append(Entry(stream_of(self.answer), self.seq, block, final))

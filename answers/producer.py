@@ -1,11 +1,11 @@
 """A producer: what asks a model for one answer and writes it into the journal. No request owns it.
 
-    running ──the upstream says so──────────────> complete
-       ├──stop() by a user, or nobody reads────> stopped
-       ├──the upstream fails: asked again from the kept text, three times at most
-       │      └──it cannot go on, or not again──> interrupted, or failed if there is no text
-       ├──hand_over(): this worker drains───────> still running; another worker adopts it
-       └──another producer has written──────────> still running, elsewhere
+running ──the upstream says so──────────────> complete
+   ├──stop() by a user, or nobody reads────> stopped
+   ├──the upstream fails: asked again from the kept text, three times at most
+   │      └──it cannot go on, or not again──> interrupted, or failed if there is no text
+   ├──hand_over(): this worker drains───────> still running; another worker adopts it
+   └──another producer has written──────────> still running, elsewhere
 """
 
 from __future__ import annotations

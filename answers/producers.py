@@ -70,7 +70,7 @@ class Producers:
         return row
 
     def go_on(self, row: AnswerRow) -> AnswerRow:
-        """Take an answer up again that was stopped, interrupted or has failed. Raises Conflict if it is none of these."""
+        """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other."""
         row = self.store.reopen(row.id)
         if self.journal.take(stream_of(row.id), self.owner, LEASE_S):
             self.run(row, self.entries(row.id))
@@ -83,18 +83,20 @@ class Producers:
         while row.state == "running" and time.monotonic() < deadline:
             if time.monotonic() >= say_at:
                 say_at = time.monotonic() + _SAY_STOP_AGAIN_S
-                if not self.stop_here(row.id):
-                    self.journal.publish(STOPS, lambda _seq, row=row: row.id.encode(), _STOPS_KEPT)  # type: ignore[misc]
+                self._say_stop(row.id)
             time.sleep(_LOOK_S)
             row = self.store.answer(row.id) or row
         return row
 
-    def stop_here(self, answer: str) -> bool:
+    def stop_here(self, answer: str) -> None:
         """Stop an answer if it is written here."""
-        producer = self.running().get(answer)
-        if producer is not None:
+        if producer := self.running().get(answer):
             producer.stop()
-        return producer is not None
+
+    def _say_stop(self, answer: str) -> None:
+        self.stop_here(answer)
+        if answer not in self.running():
+            self.journal.publish(STOPS, lambda _seq: answer.encode(), _STOPS_KEPT)
 
     def run(self, row: AnswerRow, entries: list[Entry]) -> None:
         """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it."""
@@ -119,9 +121,15 @@ class Producers:
         stream = stream_of(answer.answer)
         if not self.writer.durable(stream, answer.seq):
             return
-        texts = {"content": answer.content, "reasoning": answer.reasoning}
-        code = error.code if error else None
-        self.store.settle(answer.answer, state, **texts, **answer.facts(), error=code, close_ms=close_ms)
+        self.store.settle(
+            answer.answer,
+            state,
+            content=answer.content,
+            reasoning=answer.reasoning,
+            error=error.code if error else None,
+            close_ms=close_ms,
+            **answer.facts(),
+        )
         self.end(answer, state, error)
 
     def end(self, answer: Answer, state: str, error: TalkaboutError | None = None) -> None:

@@ -31,8 +31,8 @@ class Readers:
     def follow(self, row: AnswerRow, after: int | None) -> Pipe:
         """Follow an answer from behind the seq `after`.
 
-        Where the journal cannot honour that (None stands for a cursor that makes no sense), the reader gets `reset` with
-        the whole text so far, then what comes.
+        Where the journal cannot honour that (None stands for a cursor that makes no sense), the reader gets `reset`
+        with the whole text so far, then what comes.
         """
         stream = stream_of(row.id)
         first, last = self._journal.bounds(stream)
@@ -62,8 +62,9 @@ class Readers:
         if row.state != "running":
             return row
         answer = self._so_far(row)
-        text = {"content": answer.content, "reasoning": answer.reasoning}
-        return replace(row, **text, chars=answer.chars, sha256=answer.sha256)
+        return replace(
+            row, content=answer.content, reasoning=answer.reasoning, chars=answer.chars, sha256=answer.sha256
+        )
 
     def _ended(self, stream: str, last: int) -> bool:
         entries = self._journal.read(stream, last - 1, 1)

@@ -34,6 +34,7 @@ class Recovery:
         self._follower = follower
         self._abandon_after_s = abandon_after_s
         self._look_at_readers = 0.0
+        self._retiring = False
         self._draining = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -46,8 +47,12 @@ class Recovery:
                 self._thread = threading.Thread(target=self._look_after, daemon=True)
                 self._thread.start()
 
+    def retire(self) -> None:
+        """Adopt no more: this worker will drain before long."""
+        self._retiring = True
+
     def drain(self) -> None:
-        """Hand every answer over to the other workers at once, and adopt none any more."""
+        """Hand every answer over to the other workers at once."""
         self._draining.set()
         running = list(self._producers.running().values())
         for producer in running:
@@ -98,7 +103,10 @@ class Recovery:
             return
         self._look_at_readers = time.monotonic() + self._abandon_after_s / 10
         for answer, producer in self._producers.running().items():
-            if not self._follower.readers(stream_of(answer)) and self._unread_s(answer, producer) > self._abandon_after_s:
+            if (
+                not self._follower.readers(stream_of(answer))
+                and self._unread_s(answer, producer) > self._abandon_after_s
+            ):
                 log.info("answer %s is abandoned", answer)
                 producer.stop()
 
@@ -107,10 +115,10 @@ class Recovery:
         return time.time() - max(last, producer.began_at)
 
     def _adopt_orphans(self) -> None:
-        for stream in self._journal.orphans(_ORPHANS_AT_ONCE):
-            if stream.removeprefix("answer:") not in self._producers.running():
-                if self._journal.take(stream, self._producers.owner, LEASE_S):
-                    self.adopt(stream)
+        for stream in [] if self._retiring else self._journal.orphans(_ORPHANS_AT_ONCE):
+            ours = stream.removeprefix("answer:") in self._producers.running()
+            if not ours and self._journal.take(stream, self._producers.owner, LEASE_S):
+                self.adopt(stream)
 
     def _end(self, row: AnswerRow) -> None:
         """Write the terminal event that a killed worker has left out, if it has."""

@@ -35,8 +35,8 @@ def continued(body: dict[str, Any], kept: str, style: str) -> dict[str, Any]:
 class Seam:
     """Join what comes to the text that was kept.
 
-    White space at the end of the kept text is not sent, since a model that is made to go on behind it loses its thread (a
-    token begins with its blank). The model writes it again; what of it was shown already is dropped here.
+    White space at the end of the kept text is not sent, since a model that is made to go on behind it loses its thread
+    (a token begins with its blank). The model writes it again; what of it was shown already is dropped here.
     """
 
     def __init__(self, kept: str) -> None:

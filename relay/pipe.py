@@ -196,7 +196,7 @@ class Pipe:
 
 
 def fill(pipe: Pipe, produce: Callable[[], None]) -> None:
-    """Run what fills a pipe in a thread of control of its own; whatever happens there, the pipe is closed in the end."""
+    """Run what fills a pipe in a thread of control of its own; whatever happens there, the pipe is closed at last."""
 
     def run() -> None:
         try:

@@ -37,8 +37,8 @@ def retry_after(text: str) -> float | None:
     return None
 
 
-def model_ids(body: bytes) -> list[str]:
-    """List the ids in the answer to GET /models; raises UpstreamNotAStream for what is no such list."""
+def model_ids(body: bytes) -> tuple[list[str], str]:
+    """List the ids in the answer to GET /models, and name the first one's owner; raises UpstreamNotAStream."""
     listed: Any = None
     with suppress(orjson.JSONDecodeError):
         listed = orjson.loads(body)
@@ -46,7 +46,9 @@ def model_ids(body: bytes) -> list[str]:
         listed = listed.get("data") or listed.get("models") or []
     if not isinstance(listed, list):
         raise UpstreamNotAStream(f"expected a list of models as JSON, got {body[:80]!r}")
-    return [found for item in listed if isinstance(item, dict) and (found := _model_id(item))]
+    items = [item for item in listed if isinstance(item, dict)]
+    owner = items[0].get("owned_by") if items else ""
+    return [found for item in items if (found := _model_id(item))], owner if isinstance(owner, str) else ""
 
 
 def _model_id(item: dict[str, Any]) -> str:

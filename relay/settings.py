@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from relay.continuation import STYLES
 from relay.errors import SettingError
 
 PREFIX = "TALKABOUT_"
@@ -65,6 +66,14 @@ class Settings:
     )
     drain_s: float = row(5.0, "seconds", "What running streams get to end when a worker is replaced.", low=0, high=25)
 
+    upstream_continues: str = row(
+        "auto",
+        "way",
+        "How the model server goes on with a text that broke off; `auto` asks it what it is.",
+        choices=STYLES,
+    )
+    max_answer_chars: int = row(1_000_000, "characters", "Longest answer.", low=1, high=100_000_000)
+    max_answers_per_user: int = row(8, "answers", "Answers being written for one user at once.", low=1, high=10_000)
     max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
     max_body_bytes: int = row(1_048_576, "bytes", "Longest request body.", low=64, high=1 << 30)
     journal_url: str = row(

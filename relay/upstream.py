@@ -18,6 +18,7 @@ import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from relay import retries
+from relay.continuation import style_of
 from relay.errors import (
     UpstreamBroken,
     UpstreamError,
@@ -60,12 +61,15 @@ class Upstream:
         proxy: str = "",
         ca: str = "",
         patience_s: float = 0.0,
+        continues: str = "auto",
         adapter: BaseAdapter | None = None,
     ) -> None:
         self.name = name
         self.timeouts = timeouts
         self.retries = retries
         self.patience_s = patience_s
+        self._continues = continues
+        self._owner = ""
         base = base_url.strip().rstrip("/")
         self._base = base if base.endswith("/v1") else base + "/v1"
         self._session = _session(key, proxy, ca)
@@ -84,9 +88,19 @@ class Upstream:
         try:
             if response.status_code != 200:
                 raise UpstreamRefused(response.status_code, "GET /models")
-            return model_ids(bounded(_pieces(response, line), MAX_MODELS_BYTES))
+            ids, self._owner = model_ids(bounded(_pieces(response, line), MAX_MODELS_BYTES))
+            return ids
         finally:
             response.close()
+
+    def continues(self) -> str:
+        """Tell how the server goes on with a begun text (relay.continuation); asks what it is if nobody said."""
+        if self._continues != "auto":
+            return self._continues
+        if not self._owner:
+            with suppress(UpstreamError):
+                self.models()
+        return style_of(self._owner)
 
     def send(self, line: Line, method: str, path: str, **more: Any) -> requests.Response:
         """Send one request on a line and wait for the headers; the caller closes the response."""

@@ -20,6 +20,7 @@ access = Blueprint("access", __name__)
 
 _OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "static"}
 _MAX_TOKEN_CHARS = 512
+NO_COOKIE = "no-cookie"
 
 
 class Cookies(SecureCookieSessionInterface):
@@ -40,13 +41,21 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def current_user() -> str:
-    """Name the user of this request; with `TALKABOUT_AUTH=none` each browser is its own, by its signed cookie."""
+    """Name the user of this request; with `TALKABOUT_AUTH=none` each browser is its own, by its signed cookie.
+
+    Clients that keep no cookies (curl, most libraries) are one user together, so that they too can come back.
+    """
     users = current_app.config["TALKABOUT_USERS"]
     if users is None:
-        session.permanent = True
-        user: str = session.setdefault("user", uuid.uuid4().hex)
-        return user
+        return str(session.get("user", NO_COOKIE))
     return str(users.get(_token_digest(), ""))
+
+
+def remember_browser() -> None:
+    """Give a browser that opens a page its cookie."""
+    if current_app.config["TALKABOUT_USERS"] is None and "user" not in session:
+        session.permanent = True
+        session["user"] = uuid.uuid4().hex
 
 
 def require_user(user: str) -> None:

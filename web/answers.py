@@ -8,6 +8,7 @@ import uuid
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
+from answers.answer import stream_of
 from answers.store import AnswerRow
 from web.access import current_user
 from web.body import FieldError, Fields, json_fields
@@ -50,7 +51,7 @@ def events(answer: str) -> Response:
 def show(answer: str) -> Response:
     """Show an answer as it is now."""
     row = _own(answer)
-    now = services().as_it_is(row)
+    now = services().readers.as_it_is(row)
     return jsonify(
         answer=now.id,
         conversation=now.conversation,
@@ -79,7 +80,7 @@ def stop(answer: str) -> Response:
 def go_on(answer: str) -> Response | tuple[Response, int]:
     """Take an answer up again where its text ends; the stream tells what is new."""
     row = _own(answer)
-    last = services().journal.bounds(services().stream_of(row))[1]
+    last = services().journal.bounds(stream_of(row.id))[1]
     return _accepted(services().producers.go_on(row), after=last)
 
 
@@ -95,7 +96,7 @@ def _events(row: AnswerRow) -> Response:
     """Stream what comes behind the last event seen; 204 tells whoever has seen the end to stay away."""
     last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id", "")
     after = _seq(last, row)
-    if after is not None and services().has_seen_the_end(row, after):
+    if after is not None and services().readers.has_seen_the_end(row, after):
         return Response(status=204, headers=identity(row))
     return services().follow(row, after).response(headers=identity(row))
 

@@ -55,7 +55,7 @@ def readyz() -> tuple[Response, int]:
 
 def _journal_answers() -> bool:
     try:
-        services().journal.end()
+        services().journal.check()
     except JournalError:
         return False
     return True

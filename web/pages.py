@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from flask import Blueprint, Response, render_template
 from markupsafe import escape
 
+from answers.readers import TextOf
 from relay.errors import TalkaboutError
-from relay.pipe import Pipe
+from web.access import current_user, remember_browser
 from web.body import form_fields
 from web.i18n import catalogue, language, t
 from web.problems import status_of
@@ -21,6 +23,7 @@ pages = Blueprint("pages", __name__)
 @pages.get("/")
 def chat() -> str:
     """Show the chat page."""
+    remember_browser()
     return _page()
 
 
@@ -34,7 +37,8 @@ def ask() -> Response | tuple[str, int]:
     mark = secrets.token_hex(16)
     head, tail = _page(model, question=prompt, answer=mark).split(mark)
     try:
-        stream = services().text(prompt, model or None, _ending(language()), lambda pipe: Framed(head, pipe, tail))
+        row = services().begin(current_user(), prompt, model or None)
+        stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
     except TalkaboutError as error:
         return _page(model, draft=prompt, error=_words(error, language())), status_of(error)
     return stream.response("text/html")
@@ -43,18 +47,18 @@ def ask() -> Response | tuple[str, int]:
 class Framed:
     """The text of an answer as the middle of a page; the page's beginning leaves before the model speaks."""
 
-    def __init__(self, head: str, pipe: Pipe, tail: str) -> None:
-        self.abandon = pipe.abandon
-        self._head, self._pipe, self._tail = head, pipe, tail
+    def __init__(self, head: str, text: TextOf, tail: str) -> None:
+        self.abandon = text.abandon
+        self._head, self._text, self._tail = head, text, tail
 
     @property
     def reason(self) -> TalkaboutError | None:
         """Tell why the text was abandoned, if it was."""
-        return self._pipe.reason
+        return self._text.reason
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._head.encode()
-        for block in self._pipe:
+        for block in self._text:
             yield escape(block.decode()).encode()
         yield self._tail.encode()
 
@@ -75,9 +79,10 @@ def _mistake(prompt: str, model: str) -> str:
     return t("chat.error.model") if model and model not in services().catalog.models() else ""
 
 
-def _ending(tag: str) -> Callable[[TalkaboutError], str]:
+def _ending(tag: str) -> Callable[[dict[str, Any]], str]:
     """Say in the text itself that it broke off; asked outside of the request, so the language comes along."""
-    return lambda error: f"\n\n[{_words(error, tag)}]\n"
+    words = catalogue(tag)
+    return lambda error: f"\n\n[{words.get('problem.' + error['code'], error['message'])}]\n"
 
 
 def _words(error: TalkaboutError, tag: str) -> str:

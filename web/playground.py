@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import orjson
 from flask import Blueprint, render_template, request
 
-from web.access import current_user
+from web.access import current_user, remember_browser
 from web.streams import EVENT_STREAM
 
 playground = Blueprint("playground", __name__)
@@ -51,6 +51,7 @@ CLIENTS = {
 @playground.get("/playground")
 def page() -> str:
     """Show the two clients, and every endpoint as a line for curl."""
+    remember_browser()
     examples = EXAMPLES | {"user_id": current_user()}
     origin = request.host_url.rstrip("/")
     lines = [(endpoint, curl(endpoint, origin, examples)) for endpoint in (CHANNEL, POEM, *POSTED)]

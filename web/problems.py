@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from relay.catalog import UnknownModel
 from relay.errors import (
+    AnswerFailed,
     BadUserId,
     Conflict,
     DatabaseError,
@@ -19,6 +20,7 @@ from relay.errors import (
     NotFound,
     Overloaded,
     TalkaboutError,
+    TooManyAnswers,
     UpstreamError,
     UpstreamTimeout,
 )
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _BUSY_RETRY_AFTER_S = 2
 _STATUS: dict[type[TalkaboutError], int] = {
+    TooManyAnswers: 429,
     Overloaded: 503,
     Draining: 503,
     JournalError: 503,
@@ -67,6 +70,8 @@ def problem(status: int, detail: str, retry_after_s: int | None = None, **more: 
 
 def status_of(error: TalkaboutError) -> int:
     """Say which status an error has when it comes before the stream."""
+    if isinstance(error, AnswerFailed) and error.failure == "upstream_timeout":
+        return 504
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
 
 
@@ -97,7 +102,7 @@ def _bad_user_id(error: BadUserId) -> Response:
 def _ours(error: TalkaboutError) -> Response:
     log.warning("%s: %s", type(error).__name__, error)
     status = status_of(error)
-    return problem(status, error.public, _BUSY_RETRY_AFTER_S if status == 503 else None, code=error.code)
+    return problem(status, error.public, _BUSY_RETRY_AFTER_S if status in (429, 503) else None, code=error.code)
 
 
 def _unexpected(error: Exception) -> Response:

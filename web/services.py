@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import current_app
 
-from answers.answer import stream_of
 from answers.channels import Channels
 from answers.follow import Follower
 from answers.journal import Journal
@@ -75,7 +74,7 @@ class Services:
         return stream
 
     def lines(self, prompt: str, model: str | None) -> Stream:
-        """Begin an answer as the upstream's own lines, which belongs to this request. Raises UpstreamError if it refuses."""
+        """Begin an answer as the upstream's own lines, for this request alone. Raises UpstreamError if it refuses."""
         upstream, name = self.catalog.find(model)
         call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
         pipe = Pipe(
@@ -95,11 +94,6 @@ class Services:
         self.recovery.drain()
         self.streams.drain()
         self.follower.close()
-
-    @staticmethod
-    def stream_of(row: AnswerRow) -> str:
-        """Name the journal's stream of an answer."""
-        return stream_of(row.id)
 
 
 def services() -> Services:
