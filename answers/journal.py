@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from answers.entries import Batch, Entry
+from answers.redis_journal import RedisJournal
 from answers.sqlite_journal import SqliteJournal
 from relay.errors import SettingError
 from relay.settings import Settings
@@ -36,6 +37,13 @@ class Journal(Protocol):
         A batch is refused if the lease is another's or nobody's (one that has run out and that nobody has taken since
         is still its owner's), or if its first seq is not the next one. Trying the very same batch again is safe: if
         exactly these entries are there already and the lease is still the owner's, that is a success.
+        """
+
+    def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
+        """Let a stream go on behind the seq `last` if the journal has lost entries, or its lease; for who is refused.
+
+        True: everything up to `last` counts as lost, the lease is the owner's again, and `last + 1` is the next seq; it
+        should hold all that the lost entries said. False: nothing is lost, but another has the lease or has written.
         """
 
     def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
@@ -109,5 +117,8 @@ def open_journal(settings: Settings, data_dir: Path) -> Journal:
     """Make the journal that TALKABOUT_JOURNAL_URL names. Raises SettingError if there is none such."""
     if not settings.journal_url:
         return SqliteJournal(data_dir / "journal.sqlite3")
+    if settings.journal_url.startswith(("redis://", "rediss://")):
+        # Twice as long: within that time somebody prunes, unless every worker is gone.
+        return RedisJournal(settings.journal_url, 2 * max(settings.journal_keep_s, settings.channel_keep_s))
     # What stands there instead is not shown: it may hold a password.
     raise SettingError("TALKABOUT_JOURNAL_URL: expected redis://…, rediss://… or nothing")

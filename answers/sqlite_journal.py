@@ -93,6 +93,10 @@ class SqliteJournal:
         self._written_here = True
         return refused
 
+    def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
+        """Find nothing to mend: this file loses no commit while a worker lives that could miss it."""
+        return False
+
     def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
         """Append one entry that gets its seq here."""
 

@@ -12,6 +12,7 @@ import trustme
 
 from tests.misbehaving import MisbehavingServer
 from tests.postgres import PostgresServer
+from tests.redis_server import RedisServer
 from tests.servers import Server
 
 
@@ -34,6 +35,34 @@ def postgres() -> Iterator[PostgresServer]:
     """Run a PostgreSQL server."""
     with PostgresServer() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a Redis server."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def running_redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a Redis Cluster of one node, which takes as long to start as one of many."""
+    with RedisServer(tmp_path_factory.mktemp("cluster"), cluster=True) as running:
+        yield running
+
+
+@pytest.fixture
+def redis(running_redis: RedisServer) -> RedisServer:
+    """Lend an empty Redis."""
+    running_redis.clear()
+    return running_redis
+
+
+@pytest.fixture
+def redis_cluster(running_redis_cluster: RedisServer) -> RedisServer:
+    """Lend an empty Redis Cluster."""
+    running_redis_cluster.clear()
+    return running_redis_cluster
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

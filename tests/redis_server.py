@@ -78,6 +78,11 @@ class RedisServer:
         """Let a frozen server go on; what was sent to it meanwhile is done now."""
         self.process.send_signal(signal.SIGCONT)
 
+    def clear(self) -> None:
+        """Forget all that was written."""
+        with self.client() as client:
+            client.flushall()
+
     def client(self) -> Redis:
         """Return a client to look inside with; whoever takes it closes it."""
         return Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0))

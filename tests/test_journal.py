@@ -17,6 +17,7 @@ import pytest
 from answers.journal import Batch, Entry, Journal, open_journal
 from relay.errors import BadEventField, SettingError
 from relay.settings import Settings
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parent.parent
 PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
@@ -26,10 +27,13 @@ ROOM = 1 << 40
 Open = Callable[[], Journal]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis", "redis_cluster"])
 def url(request: pytest.FixtureRequest) -> str:
     """Name an engine's empty storage, as TALKABOUT_JOURNAL_URL does."""
-    return ""
+    if request.param == "sqlite":
+        return ""
+    server: RedisServer = request.getfixturevalue(request.param)
+    return server.url
 
 
 @pytest.fixture

@@ -1,0 +1,205 @@
+"""The journal on Redis Streams: what workers on several machines share.
+
+One Redis Stream holds one of ours, with ids that we give: `<seq>-0`. A commit is one pipeline with one script a batch,
+which checks the lease and the seq and appends, in one step. So two producers never both write an entry, and each learns
+that it has lost. Every command may run twice, because a reply can be lost: an entry that is there already counts as
+written if it is the very same.
+
+A Redis that keeps nothing on the disk forgets everything when it is restarted, one that does may forget the last
+second. A commit that finds entries missing before its own is refused; `mend` then says that they are lost.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+
+from answers.entries import Batch, Entry
+from answers.redis_line import Command, RedisLine, call
+from answers.redis_scripts import (
+    BOUNDS,
+    COMMIT,
+    DUE,
+    FIND_DUE,
+    HAND_OVER,
+    MEND,
+    OLD,
+    PRUNE,
+    PUBLISH,
+    RELEASE,
+    RENEW,
+    RUN_OUT,
+    TAKE,
+    TOUCH,
+    events,
+    lease,
+)
+from answers.redis_tail import RedisTail, entry
+from relay.errors import JournalError
+
+ANSWER_S = 2.0
+RETRIES = 1
+CONNECTIONS = 16
+PUBLISH_TRIES = 100
+PRUNE_BATCH = 200
+PRUNE_STREAMS = 100
+NEVER_MS = 1 << 60
+
+
+class RedisJournal:
+    """Keep the streams in the Redis server of `url`; the methods are described at `answers.journal.Journal`.
+
+    A stream that nothing is written to for `forget_s` is gone whole, its numbers too, whether anybody prunes or not.
+    """
+
+    def __init__(self, url: str, forget_s: float) -> None:
+        self._line = RedisLine(url, answer_s=ANSWER_S, retries=RETRIES, connections=CONNECTIONS)
+        self._tail = RedisTail(url)
+        self._forget_ms = round(forget_s * 1000)
+        # What was taken here and not given up: where Redis has no lease of it any more, it has lost it.
+        self._held: dict[str, str] = {}
+
+    def commit(self, batches: Sequence[Batch]) -> set[str]:
+        """Write all batches in one pipeline and return the streams that were refused."""
+        if not batches:
+            return set()
+        written = self._line.do(*map(self._put, batches), _note_age(*(batch.stream for batch in batches)))
+        return {batch.stream for batch, done in zip(batches, written, strict=False) if not done}
+
+    def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
+        """Append one entry under the seq that is the next one when it gets there."""
+        by, seq = uuid.uuid4().hex, self.bounds(stream)[1] + 1
+        for _ in range(PUBLISH_TRIES):
+            arguments = (seq, by, make_block(seq), keep, self._forget_ms)
+            taken = self._line.do(call(PUBLISH, events(stream), args=arguments), _note_age(stream))[0]
+            if not taken:
+                return seq
+            seq = taken
+        raise JournalError(f"others were faster {PUBLISH_TRIES} times")
+
+    def read(self, stream: str, after: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries behind the seq `after`."""
+        rows = self._line.do(("XRANGE", events(stream), after + 1, "+", "COUNT", limit))[0]
+        return [entry(stream, *row) for row in rows]
+
+    def bounds(self, stream: str) -> tuple[int, int]:
+        """Return the first seq that is kept and the last that there ever was."""
+        first, last = self._line.do(call(BOUNDS, events(stream)))[0]
+        return first, last
+
+    def wait(self, streams: Collection[str], timeout_s: float) -> list[Entry]:
+        """Wait in one blocked XREAD; after a JournalError a stream may begin anew, with smaller seqs than before."""
+        return self._tail.wait(streams, timeout_s)
+
+    def wake(self) -> None:
+        """Let `wait` return."""
+        self._tail.wake(self._line)
+
+    def take(self, stream: str, owner: str, ttl_s: float) -> bool:
+        """Get the stream's lease, if it can be had."""
+        # Into the index first: a lease that is not there would never be found, one too many is looked at and left.
+        soon = ("ZADD", DUE, "NX", round((time.time() + ttl_s) * 1000), stream)
+        until = self._line.do(soon, call(TAKE, lease(stream), args=self._hold(owner, ttl_s)))[1]
+        if until:
+            self._held[stream] = owner
+            self._line.do(("ZADD", DUE, until, stream))
+        return bool(until)
+
+    def renew(self, owner: str, streams: Collection[str], ttl_s: float) -> set[str]:
+        """Let the owner's leases last, take those again that Redis has lost, and return those that it still has."""
+        named = list(streams)
+        if not named:
+            return set()
+        commands = [
+            call(RENEW, lease(stream), args=(*self._hold(owner, ttl_s), int(self._held.get(stream) == owner)))
+            for stream in named
+        ]
+        held = {stream: until for stream, until in zip(named, self._line.do(*commands), strict=True) if until}
+        if held:
+            self._line.do(("ZADD", DUE, *(part for stream, until in held.items() for part in (until, stream))))
+        return set(held)
+
+    def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
+        """Let the stream go on behind `last`, if Redis has lost entries, and get its lease again."""
+        if self._held.get(stream) != owner:
+            return False
+        command = call(MEND, events(stream), lease(stream), args=(*self._hold(owner, ttl_s), last))
+        mended = bool(self._line.do(command)[0])
+        return mended and self.take(stream, owner, ttl_s)
+
+    def release(self, stream: str, owner: str) -> None:
+        """Delete the lease."""
+        self._held.pop(stream, None)
+        if self._line.do(call(RELEASE, lease(stream), args=(owner,)))[0]:
+            self._line.do(("ZREM", DUE, stream))
+
+    def hand_over(self, owner: str) -> None:
+        """Let all leases of this owner run out, and be nobody's."""
+        self._held = {stream: holder for stream, holder in self._held.items() if holder != owner}
+        leased = [name.decode() for name in self._line.do(("ZRANGE", DUE, 0, -1))[0]]
+        ended = self._line.do(*(call(HAND_OVER, lease(stream), args=(owner,)) for stream in leased)) if leased else []
+        for stream, until in zip(leased, ended, strict=True):
+            if until:
+                self._line.do(("ZADD", DUE, "XX", until, stream))
+
+    def orphans(self, limit: int) -> list[str]:
+        """Return streams whose lease has run out, by the index and by the lease itself."""
+        due = [name.decode() for name in self._line.do(call(FIND_DUE, DUE, args=(limit,)))[0]]
+        run_out = self._line.do(*(call(RUN_OUT, lease(stream)) for stream in due)) if due else []
+        return [stream for stream, yes in zip(due, run_out, strict=True) if yes]
+
+    def touch(self, streams: Collection[str]) -> None:
+        """Note the time beside the streams' leases."""
+        if streams:
+            self._line.do(*(call(TOUCH, lease(stream), args=(time.time(),)) for stream in streams))
+
+    def last_read(self, stream: str) -> float | None:
+        """Return the time of the last `touch`."""
+        read = self._line.do(("HGET", lease(stream), "read"))[0]
+        return None if read is None else float(read)
+
+    def prune(self, before: float, max_bytes: int) -> int:
+        """Delete up to 200 entries of the stream that has the oldest; the size is that of all data in Redis."""
+        too_large = self._line.do(("INFO", "memory"))[0]["used_memory_dataset"] > max_bytes
+        before_ms = NEVER_MS if too_large else round(before * 1000)
+        start = 0
+        while old := self._line.do(("ZRANGEBYSCORE", OLD, "-inf", f"({before_ms}", "LIMIT", start, PRUNE_STREAMS))[0]:
+            streams = [name.decode() for name in old]
+            leased = self._line.do(*(("EXISTS", lease(stream)) for stream in streams))
+            for stream, is_leased in zip(streams, leased, strict=True):
+                if not is_leased and (gone := self._prune(stream, before_ms)):
+                    return gone
+            start += PRUNE_STREAMS
+        return 0
+
+    def check(self) -> None:
+        """Ask Redis for a key."""
+        self._line.do(("EXISTS", DUE))
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self._line.close()
+        self._tail.close()
+
+    def _put(self, batch: Batch) -> Command:
+        arguments: list[str | int | bytes] = [batch.owner, self._forget_ms, batch.entries[0].seq]
+        for each in batch.entries:
+            arguments += (each.block, b"1" if each.final else b"")
+        return call(COMMIT, events(batch.stream), lease(batch.stream), args=arguments)
+
+    def _hold(self, owner: str, ttl_s: float) -> tuple[str, int, int]:
+        return owner, round(ttl_s * 1000), self._forget_ms
+
+    def _prune(self, stream: str, before_ms: int) -> int:
+        # Out of the index first: what is appended meanwhile notes itself there afterwards.
+        command = call(PRUNE, events(stream), lease(stream), args=(before_ms, PRUNE_BATCH))
+        gone, oldest = self._line.do(("ZREM", OLD, stream), command)[1]
+        if oldest:
+            self._line.do(("ZADD", OLD, "NX", int(oldest), stream))
+        return int(gone)
+
+
+def _note_age(*streams: str) -> Command:
+    now = round(time.time() * 1000)
+    return ("ZADD", OLD, "NX", *(part for stream in streams for part in (now, stream)))
