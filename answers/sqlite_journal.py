@@ -78,8 +78,8 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.file = SqliteFile(path, _STEPS)
         self._woken = threading.Event()
-        self._written_here = True  # the file's version tells what other connections write, and not what this one does
-        self._seen: tuple[sqlite3.Connection, int] | None = None
+        self._writes = 0  # the file's version tells what other connections write, and not what this one does
+        self._seen: tuple[sqlite3.Connection, int, int] | None = None
         self._pos: int | None = None
 
     def commit(self, batches: Sequence[Batch]) -> set[str]:
@@ -87,11 +87,10 @@ class SqliteJournal:
         now = time.time()
 
         def work(connection: sqlite3.Connection) -> set[str]:
+            self._writes += 1
             return {batch.stream for batch in batches if not _put(connection, batch, now)}
 
-        refused = self.file.write(work)
-        self._written_here = True
-        return refused
+        return self.file.write(work)
 
     def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
         """Find nothing to mend: this file loses no commit while a worker lives that could miss it."""
@@ -101,6 +100,7 @@ class SqliteJournal:
         """Append one entry that gets its seq here."""
 
         def work(connection: sqlite3.Connection) -> int:
+            self._writes += 1
             row = connection.execute("SELECT last FROM streams WHERE stream = ?", (stream,)).fetchone()
             seq: int = row[0] + 1 if row else 1
             _append(connection, [Entry(stream, seq, make_block(seq))], time.time())
@@ -109,9 +109,7 @@ class SqliteJournal:
                 connection.execute(_TRIM, (stream, seq - keep, TRIM_BATCH))
             return seq
 
-        seq = self.file.write(work)
-        self._written_here = True
-        return seq
+        return self.file.write(work)
 
     def read(self, stream: str, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries behind the seq `after`."""
@@ -186,19 +184,16 @@ class SqliteJournal:
         return self.file.write(lambda connection: connection.execute(sql, parameters).rowcount)
 
     def _news(self, connection: sqlite3.Connection, named: str) -> list[Entry]:
-        seen = connection, connection.execute("PRAGMA data_version").fetchone()[0]
-        if seen == self._seen and not self._written_here:
+        seen = connection, connection.execute("PRAGMA data_version").fetchone()[0], self._writes
+        if seen == self._seen:
             return []
-        # What is committed from here on shows in the version or the flag again.
-        self._seen, self._written_here = seen, False
         end: int = connection.execute(_END).fetchone()[0]
-        if self._pos is None:
-            self._pos = end
-        rows = connection.execute(_NEWS, (self._pos, named, WAIT_LIMIT)).fetchall()
+        after = end if self._pos is None else self._pos
+        rows = connection.execute(_NEWS, (after, named, WAIT_LIMIT)).fetchall()
         if len(rows) == WAIT_LIMIT:
             self._pos, self._seen = rows[-1][4], None
         else:
-            self._pos = max(self._pos, end, rows[-1][4] if rows else 0)
+            self._pos, self._seen = max(after, end, rows[-1][4] if rows else 0), seen
         return [_entry(*row[:4]) for row in rows]
 
 
