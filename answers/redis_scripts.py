@@ -47,6 +47,8 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function last_of(key)
+  local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
+  if newest[1] then return tonumber(string.match(newest[1][1], '^%d+')) end
   if redis.call('EXISTS', key) == 0 then return 0 end
   local info = redis.call('XINFO', 'STREAM', key)
   for i = 1, #info, 2 do
