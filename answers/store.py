@@ -152,6 +152,10 @@ class Store:
         if found != SCHEMA:
             raise NotMigrated(f"the database has the schema {found}, this code needs {SCHEMA}")
 
+    def close(self) -> None:
+        """Close the connections of this process; the next call opens one again."""
+        self._database.close()
+
     def _turn(self, answer: str, states: tuple[str, ...], values: dict[str, Any]) -> tuple[AnswerRow, bool]:
         """Change an answer that is in one of these states; return how it stands now, and if it was changed."""
 
