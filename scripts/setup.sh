@@ -69,12 +69,14 @@ tests() {
 
 have() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 is_linux() { [ "$(uname)" = Linux ]; }
+have_postgres() { have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }
 have_cjk_font() { have fc-list && fc-list :lang=zh | grep -q .; }
 
 missing_packages() {
     have chromium || echo chromium
     have nginx || echo nginx-light
     have redis-server || echo redis-server
+    have_postgres || echo postgresql
     have_cjk_font || echo fonts-noto-cjk
     ! is_linux || have systemd-analyze || echo systemd
     [ -x /bin/kill ] || echo procps
@@ -95,6 +97,7 @@ machine() {
   chromium        Debian: apt-get install chromium      macOS: brew install --cask chromium
   nginx-light     Debian: apt-get install nginx-light   macOS: brew install nginx
   redis-server    Debian: apt-get install redis-server  macOS: brew install redis
+  postgresql      Debian: apt-get install postgresql    macOS: brew install postgresql
   fonts-noto-cjk  Debian: apt-get install fonts-noto-cjk fontconfig   macOS: brew install font-noto-sans-cjk fontconfig
   systemd         Debian: apt-get install systemd        (for systemd-analyze; it need not run)
   procps          Debian: apt-get install procps         (for /bin/kill)"
