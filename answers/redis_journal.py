@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from answers.entries import Batch, Entry
 from answers.redis_line import Command, RedisLine, call
@@ -102,8 +102,10 @@ class RedisJournal:
         soon = ("ZADD", DUE, "NX", round((time.time() + ttl_s) * 1000), stream)
         until = self._line.do(soon, call(TAKE, lease(stream), args=self._hold(owner, ttl_s)))[1]
         if until:
-            self._held[stream] = owner
             self._line.do(("ZADD", DUE, until, stream))
+            self._held[stream] = owner
+        if not until or not ttl_s:  # one that runs out at once is for others
+            self._drop([stream])
         return bool(until)
 
     def renew(self, owner: str, streams: Collection[str], ttl_s: float) -> set[str]:
@@ -116,6 +118,7 @@ class RedisJournal:
             for stream in named
         ]
         held = {stream: until for stream, until in zip(named, self._line.do(*commands), strict=True) if until}
+        self._drop(stream for stream in named if stream not in held)
         if held:
             self._line.do(("ZADD", DUE, *(part for stream, until in held.items() for part in (until, stream))))
         return set(held)
@@ -125,18 +128,20 @@ class RedisJournal:
         if self._held.get(stream) != owner:
             return False
         command = call(MEND, events(stream), lease(stream), args=(*self._hold(owner, ttl_s), last))
-        mended = bool(self._line.do(command)[0])
-        return mended and self.take(stream, owner, ttl_s)
+        if self._line.do(command)[0]:
+            return self.take(stream, owner, ttl_s)
+        self._drop([stream])
+        return False
 
     def release(self, stream: str, owner: str) -> None:
         """Delete the lease."""
-        self._held.pop(stream, None)
+        self._drop([stream])
         if self._line.do(call(RELEASE, lease(stream), args=(owner,)))[0]:
             self._line.do(("ZREM", DUE, stream))
 
     def hand_over(self, owner: str) -> None:
         """Let all leases of this owner run out, and be nobody's."""
-        self._held = {stream: holder for stream, holder in self._held.items() if holder != owner}
+        self._drop([stream for stream, holder in list(self._held.items()) if holder == owner])
         leased = [name.decode() for name in self._line.do(("ZRANGE", DUE, 0, -1))[0]]
         ended = self._line.do(*(call(HAND_OVER, lease(stream), args=(owner,)) for stream in leased)) if leased else []
         for stream, until in zip(leased, ended, strict=True):
@@ -187,6 +192,10 @@ class RedisJournal:
         for each in batch.entries:
             arguments += (each.block, b"1" if each.final else b"")
         return call(COMMIT, events(batch.stream), lease(batch.stream), args=arguments)
+
+    def _drop(self, streams: Iterable[str]) -> None:
+        for stream in streams:
+            self._held.pop(stream, None)
 
     def _hold(self, owner: str, ttl_s: float) -> tuple[str, int, int]:
         return owner, round(ttl_s * 1000), self._forget_ms
