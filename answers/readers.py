@@ -61,7 +61,7 @@ class Readers:
         """Fill in what the journal has of an answer that is still being written."""
         if row.state != "running":
             return row
-        answer = self._so_far(row)
+        answer = self.so_far(row)
         return replace(
             row, content=answer.content, reasoning=answer.reasoning, chars=answer.chars, sha256=answer.sha256
         )
@@ -74,12 +74,12 @@ class Readers:
         """Make what tells the whole text up to a seq."""
 
         def reset(upto: int) -> bytes:
-            answer = self._so_far(row, upto)
+            answer = self.so_far(row, upto)
             return reset_block(row.id, max(upto, 1), answer.content, answer.reasoning)
 
         return reset
 
-    def _so_far(self, row: AnswerRow, upto: int | None = None) -> Answer:
+    def so_far(self, row: AnswerRow, upto: int | None = None) -> Answer:
         """Read the text from the journal, or from the database where the journal has not all of it any more."""
         entries = self._entries(row.id)
         if entries and entries[0].seq == 1:

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, render_template
 from markupsafe import escape
 
 from answers.readers import TextOf
+from answers.tree import branch
 from relay.errors import TalkaboutError
 from web.access import current_user, remember_browser
 from web.body import form_fields
@@ -19,12 +20,41 @@ from web.services import services
 
 pages = Blueprint("pages", __name__)
 
+_STATES = {
+    "running": "live.writing",
+    "stopped": "live.stopped",
+    "interrupted": "live.interrupted",
+    "failed": "live.failed",
+}
+
 
 @pages.get("/")
 def chat() -> str:
     """Show the chat page."""
     remember_browser()
     return _page()
+
+
+@pages.get("/c/<conversation>")
+def conversation(conversation: str) -> str:
+    """Show a conversation: the branch that leads to its newest message."""
+    found, messages = services().store.conversations.get(current_user(), conversation)
+    way = branch(messages, messages[-1]["id"] if messages else None)
+    model = way[-1]["model"] if way else ""
+    exchanges = [_exchange(prompt, answer) for prompt, answer in zip(way[::2], way[1::2], strict=True)]
+    return _page(model, title=found.title, conversation=found.id, exchanges=exchanges)
+
+
+def _exchange(prompt: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """Show a prompt and its answer; one that is not complete with the number of the event that its text goes up to."""
+    text, seq, state = answer, 0, answer["state"]
+    row = services().store.answer(answer["id"]) if state != "complete" else None
+    if row is not None:
+        so_far = services().readers.so_far(row)
+        text, seq = {"content": so_far.content, "reasoning": so_far.reasoning}, so_far.seq
+    words = t(_STATES[state]) if state in _STATES else ""
+    more = {"id": answer["id"], "state": state, "seq": seq, "error": answer["error"], "words": words}
+    return {"question": prompt["content"], "answer": text["content"], "reasoning": text["reasoning"], **more}
 
 
 @pages.post("/")
@@ -35,7 +65,7 @@ def ask() -> Response | tuple[str, int]:
     if mistake := _mistake(prompt, model):
         return _page(model, draft=prompt, error=mistake), 422
     mark = secrets.token_hex(16)
-    head, tail = _page(model, question=prompt, answer=mark).split(mark)
+    head, tail = _page(model, exchanges=[{"question": prompt, "answer": mark}]).split(mark)
     try:
         row = services().begin(current_user(), prompt, model or None)
         stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
@@ -63,7 +93,7 @@ class Framed:
         yield self._tail.encode()
 
 
-def _page(model: str = "", **values: str) -> str:
+def _page(model: str = "", **values: Any) -> str:
     here = services()
     models = here.catalog.models()
     chosen = model if model in models else models[0]

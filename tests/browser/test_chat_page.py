@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Route, expect
 
 from relay.poem import POEM
+from tests.chat_page import WAIT_MS, Open
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import BEHAVIOURS, LIST, LISTS, TEXT, Exchange, event, model_list, once, opening, stream
 from tests.servers import Server
 
 pytestmark = pytest.mark.browser
 
-AXE = (Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
-WAIT_MS = 20_000
+ASKED = "**/api/answers"
 TARGET_PX = 44
 MARKUP = "<b>bold</b> <script>alert(1)</script> <img src=x onerror=alert(1)> & more"
 TOO_SMALL = f"""elements => elements.filter(e => e.checkVisibility()).map(e => [e.outerHTML, e.getBoundingClientRect()])
     .filter(([, box]) => Math.min(box.width, box.height) < {TARGET_PX} - 0.5).map(([html]) => html)"""
-
-Open = Callable[..., "Chat"]
 
 
 def rambling(x: Exchange) -> None:
@@ -39,57 +36,6 @@ def rambling(x: Exchange) -> None:
 
 BEHAVIOURS |= {"rambling": rambling, "flaky": once(stream(*opening()))}
 LISTS |= {"rambling": model_list(LIST), "flaky": model_list(LIST)}
-
-
-class Chat:
-    """The page as a person uses it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.prompt = page.locator("#prompt")
-        self.transcript = page.get_by_role("log")
-        self.answer = self.transcript.locator("[data-answer]").last
-        self.state = self.transcript.locator("[data-state]:not(section)").last
-        self.error = self.transcript.locator("[data-error]").last
-        self.field_error = page.locator("[data-field-error]")
-
-    def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    def ask(self, prompt: str = "What is love?", model: str = "poem") -> None:
-        self.page.locator("#model").select_option(model)
-        self.prompt.fill(prompt)
-        self.prompt.press("Enter")
-
-    def begins(self, words: str = "東邊") -> None:
-        expect(self.answer).to_contain_text(words, timeout=WAIT_MS)
-
-    def is_done(self, text: str = POEM) -> None:
-        expect(self.state).to_contain_text("Done", timeout=WAIT_MS)
-        assert self.answer.text_content() == text
-
-    def press_enter(self, **more: object) -> None:
-        """Press Enter as an input method does, which no driver can."""
-        init = {"key": "Enter", "bubbles": True, "cancelable": True, **more}
-        self.prompt.evaluate("(field, init) => field.dispatchEvent(new KeyboardEvent('keydown', init))", init)
-
-    def waits_for(self, fact: str) -> None:
-        """Wait until an expression is true; Playwright's own waiting would need eval, which the CSP forbids."""
-        deadline = time.monotonic() + WAIT_MS / 1000
-        while not self.page.evaluate(fact):
-            assert time.monotonic() < deadline, fact
-            self.page.wait_for_timeout(20)
-
-    def gap(self) -> float:
-        """Measure how far the end of the page lies below the window."""
-        gap: float = self.page.evaluate("document.body.scrollHeight - scrollY - innerHeight")
-        return gap
-
-    def faults(self) -> list[str]:
-        """Ask axe-core; the script goes in through the debugger, since the page lets none in."""
-        self.page.evaluate(AXE)
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        return [f"{fault['id']}: {node['html']}" for fault in found["violations"] for node in fault["nodes"]]
 
 
 @pytest.fixture(scope="module")
@@ -110,32 +56,6 @@ def model_server() -> Iterator[MisbehavingServer]:
 def rambler(model_server: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("rambler"), TALKABOUT_UPSTREAM_URL=f"{model_server.url}/rambling") as running:
         yield running
-
-
-@pytest.fixture
-def open_chat(browser: Browser) -> Iterator[Open]:
-    """Open the chat page in a context of its own; in the end no console may hold a complaint, the CSP's neither."""
-    said: list[str] = []
-    contexts: list[BrowserContext] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
-            said.append(message.text)
-
-    def open_page(server: Server, locale: str = "en-US", **options: object) -> Chat:
-        context = browser.new_context(locale=locale, **options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MS)
-        page.on("console", listen)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(server.url)
-        return Chat(page)
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
 
 
 def test_the_answer_types_itself_and_tells_how_fast(open_chat: Open, slow: Server) -> None:
@@ -193,14 +113,26 @@ def test_an_answer_that_broke_off_says_so_and_can_be_retried(
         expect(chat.error).to_be_hidden()
 
 
-def test_a_refusal_says_when_to_come_again(open_chat: Open, server: Server) -> None:
+def refuse(status: int, **headers: str) -> Callable[[Route], None]:
+    problem = json.dumps({"title": "No", "status": status, "detail": "x"})
+    more = {"Content-Type": "application/problem+json", **headers}
+    return lambda route: route.fulfill(status=status, headers=more, body=problem)
+
+
+def test_a_busy_server_is_asked_again_when_it_says_so(open_chat: Open, server: Server) -> None:
     chat = open_chat(server)
-    problem = json.dumps({"title": "Too Many Requests", "status": 429, "detail": "x"})
-    headers = {"Retry-After": "7", "Content-Type": "application/problem+json"}
-    chat.page.route("**/stream", lambda route: route.fulfill(status=429, headers=headers, body=problem))
+    chat.page.route(ASKED, refuse(429, **{"Retry-After": "2"}), times=1)
     chat.ask()
-    expect(chat.error).to_contain_text("Too many questions at once. Please try again in 7 s.")
-    chat.page.unroute("**/stream")
+    expect(chat.state).to_have_text(re.compile(r"Too many questions at once\. Reconnecting in [1-3] s…"))
+    chat.is_done()
+
+
+def test_a_refusal_is_said_and_the_question_can_be_asked_again(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server)
+    chat.page.route(ASKED, refuse(403), times=1)
+    chat.ask()
+    expect(chat.error).to_contain_text("No answer came. The server refused the question (403).")
+    expect(chat.button("Continue")).to_be_hidden()
     chat.button("Retry").click()
     chat.is_done()
 
@@ -214,24 +146,38 @@ def test_a_question_that_the_server_finds_wrong_comes_back_to_its_field(open_cha
     expect(chat.transcript.get_by_role("article")).to_have_count(0)
 
 
-def test_without_a_network_the_page_says_that(open_chat: Open, server: Server) -> None:
+def test_without_a_network_the_page_says_that_and_asks_when_there_is_one(open_chat: Open, server: Server) -> None:
     chat = open_chat(server)
     chat.page.context.set_offline(True)
     chat.ask()
-    expect(chat.error).to_contain_text("You are offline.")
+    expect(chat.state).to_contain_text("You are offline. Reconnecting in")
     chat.page.context.set_offline(False)
-    chat.button("Retry").click()
     chat.is_done()
 
 
-@pytest.mark.parametrize("end", [{"chars": 3}, {"chars": 2, "sha256": "00"}])
-def test_a_text_with_a_gap_is_not_called_whole(open_chat: Open, server: Server, end: dict[str, object]) -> None:
+def test_stop_takes_a_question_back_that_could_not_be_asked(open_chat: Open, server: Server) -> None:
     chat = open_chat(server)
-    done = json.dumps({"state": "complete", "finish_reason": "stop", **end})
-    body = f'data: {{"content": "ab"}}\n\nevent: done\ndata: {done}\n\n'
-    chat.page.route("**/stream", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    chat.page.context.set_offline(True)
     chat.ask()
-    expect(chat.error).to_contain_text("this is not the whole answer")
+    expect(chat.state).to_contain_text("You are offline.")
+    chat.button("Stop").click()
+    expect(chat.state).to_have_text("Stopped")
+    expect(chat.button("Continue")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("kept", "error"), [("abc", ""), ("abcd", "this is not the whole answer")])
+def test_a_text_with_a_gap_is_healed_or_not_called_whole(
+    open_chat: Open, server: Server, kept: str, error: str
+) -> None:
+    chat = open_chat(server)
+    done = json.dumps({"state": "complete", "finish_reason": "stop", "chars": 3})
+    body = f'data: {{"content": "ac"}}\nid: a:1\n\nevent: done\ndata: {done}\nid: a:2\n\n'
+    chat.page.route(ASKED, lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    whole = {"state": "complete", "content": kept, "reasoning": "", "chars": 3}
+    chat.page.route("**/api/answers/*", lambda route: route.fulfill(json=whole))
+    chat.ask()
+    expect(chat.answer).to_have_text(kept)
+    expect(chat.error).to_contain_text(error)
 
 
 def test_markup_of_the_model_and_of_the_reader_is_only_text(open_chat: Open, rambler: Server) -> None:
@@ -322,11 +268,11 @@ def test_without_javascript_the_answer_streams_into_the_page(open_chat: Open, sl
     chat.prompt.fill("What is love?")
     chat.button("Send").click(no_wait_after=True)
     chat.begins()
-    expect(chat.page.get_by_text("Your browser's own Stop button ends it.")).to_be_visible()
+    expect(chat.page.get_by_text("It goes on if you leave this page.")).to_be_visible()
     assert chat.prompt.count() == 0
     expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
     assert chat.answer.text_content() == POEM
-    expect(chat.page.get_by_text("Your browser's own Stop button ends it.")).to_be_hidden()
+    expect(chat.page.get_by_text("It goes on if you leave this page.")).to_be_hidden()
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
@@ -336,7 +282,7 @@ def test_axe_finds_no_fault(open_chat: Open, server: Server, color_scheme: str, 
     assert chat.faults() == []
     chat.ask()
     expect(chat.answer).to_have_text(re.compile("絕期"))
-    chat.page.route("**/stream", lambda route: route.abort())
+    chat.page.route(ASKED, refuse(403))
     chat.ask("again")
     expect(chat.error).to_be_visible()
     chat.prompt.press("Enter")

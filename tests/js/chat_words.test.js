@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
-import { endWords, errorWords, phaseWords } from '../../static/js/chat/words.js';
+import { Phases } from '../../static/js/chat/phases.js';
+import { endWords, errorWords, phaseWords, reconnectingWords } from '../../static/js/chat/words.js';
 import { fill, messagesFrom } from '../../static/js/messages.js';
 
 function sayIn(tag) {
@@ -52,6 +53,24 @@ test('phases have words, and one that is not known here has none', () => {
   assert.equal(phaseWords('thinking', t), 'Thinking…');
   assert.equal(phaseWords('dreaming', t), undefined);
 });
+
+test('a phase is said when it begins, and a recovery when it is over', () => {
+  const phases = new Phases(t);
+  const said = ['connecting', 'writing', 'writing', 'recovering', 'writing', 'thinking'].map((phase) => phases.enter(phase));
+  const [recovering, recovered] = [t('live.recovering'), t('live.recovered')];
+  assert.deepEqual(said, ['Connecting…', 'Writing…', '', recovering, recovered, 'Thinking…']);
+});
+
+const WAITS = [
+  [{ seconds: 2.2, status: 0 }, true, 'Reconnecting in 3 s…'],
+  [{ seconds: 0, status: 0 }, false, 'You are offline. Reconnecting in 0 s…'],
+  [{ seconds: 7, status: 429 }, true, 'Too many questions at once. Reconnecting in 7 s…'],
+  [{ seconds: 7, status: 500 }, true, 'Reconnecting in 7 s…'],
+];
+
+for (const [event, online, words] of WAITS) {
+  test(`wait: ${words}`, () => assert.equal(reconnectingWords(event, t, 'en', online), words));
+}
 
 test('a message keeps braces that are no value of it', () => {
   assert.equal(fill('{a} and {b}', { a: '{b}' }), '{b} and {b}');

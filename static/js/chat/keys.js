@@ -1,6 +1,6 @@
 // Pure: which key sends, and what is wrong with a question.
 
-import { codePoints } from './whole.js';
+import { codePoints } from '../answers/proof.js';
 
 const COMPOSING = 229; // Safari ends a composition before it tells of the key that ended it
 

@@ -5,6 +5,7 @@ const PHASES = {
   waiting: 'live.waiting',
   thinking: 'live.thinking',
   writing: 'live.writing',
+  recovering: 'live.recovering',
 };
 const BROKEN = { interrupted: 'live.interrupted', failed: 'live.failed' };
 const STATUSES = {
@@ -19,6 +20,13 @@ const STATUSES = {
 /** Say a phase; undefined for one that is not known here. */
 export function phaseWords(phase, t) {
   return t(PHASES[phase]);
+}
+
+/** Say when the connection is tried again, and why it is not there, if that is known. */
+export function reconnectingWords({ seconds, status }, t, lang, online = true) {
+  const why = status ? t(STATUSES[status]) : !online && t('live.offline');
+  const time = number(Math.ceil(seconds), lang, 0);
+  return [why, t('live.reconnecting', { time })].filter(Boolean).join(' ');
 }
 
 /** Say that an answer ended well, with the time to its first word and its speed; empty if it did not. */

@@ -1,0 +1,17 @@
+// Seconds that pass, told one by one.
+
+export class Countdown {
+  #timer;
+
+  /** Tell the seconds that are left, from the next one on, until there are none. */
+  start(seconds, tell) {
+    this.stop();
+    const end = performance.now() + seconds * 1000;
+    this.#timer = setInterval(() => tell(Math.max(0, (end - performance.now()) / 1000)), 1000);
+    tell(seconds);
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+  }
+}
