@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from answers.answer import stream_of
 from answers.store import AnswerRow
+from answers.tree import ROOT
 from web.access import current_user
 from web.body import FieldError, Fields, json_fields
 from web.services import services
@@ -32,7 +33,7 @@ def create() -> Response | tuple[Response, int]:
         fields.text("prompt", services().settings.max_prompt_chars),
         _optional(fields, "model"),
         conversation=_optional(fields, "conversation"),
-        parent=_optional(fields, "parent"),
+        parent=ROOT if fields.values.get("parent") == ROOT else _optional(fields, "parent"),
         answer=_uuid_field(fields),
     )
     return _accepted(row)
