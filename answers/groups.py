@@ -140,6 +140,7 @@ class Groups:
         if not (group.readers or group.listeners):
             del self._groups[stream]
 
+
 def tell(listener: Listener, entries: list[Entry]) -> None:
     """Call a listener with the text of each entry, whatever it makes of it."""
     for entry in entries:

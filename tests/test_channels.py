@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from answers.channel_journal import ChannelJournal as Journal
-from answers.channel_journal import Entry
-from answers.channels import Channels, _Reader
+from answers.channels import Channels
+from answers.follow import Follower
+from answers.sqlite_journal import SqliteJournal
 from relay.errors import BadEventField, BadUserId, Draining, ReaderGone, ReaderTooSlow
 from relay.pipe import Pipe
 from relay.settings import Settings
@@ -26,9 +26,11 @@ PUBLISH = """
 import sys
 from pathlib import Path
 from answers.channels import Channels
-from answers.channel_journal import ChannelJournal as Journal
+from answers.follow import Follower
+from answers.sqlite_journal import SqliteJournal
 from relay.settings import Settings
-channels = Channels(Journal(Path(sys.argv[1])), Settings())
+journal, settings = SqliteJournal(Path(sys.argv[1])), Settings()
+channels = Channels(journal, Follower(journal, settings), settings)
 for n in range(int(sys.argv[2])):
     channels.publish("ada", str(n))
 channels.announce("cuts", "from the other process")
@@ -50,17 +52,37 @@ class Client:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path / "journal.db")
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    journal = SqliteJournal(tmp_path / "journal.db")
     yield journal
     journal.close()
 
 
 @pytest.fixture
-def channels(journal: Journal) -> Iterator[Channels]:
-    channels = Channels(journal, Settings())
-    yield channels
-    channels.close()
+def make(journal: SqliteJournal) -> Iterator[Callable[..., Channels]]:
+    """Make channels with settings of their own."""
+    followers: list[Follower] = []
+
+    def make(**changed: float) -> Channels:
+        settings = Settings(**changed)
+        followers.append(Follower(journal, settings))
+        return Channels(journal, followers[-1], settings)
+
+    yield make
+    for follower in followers:
+        follower.close()
+
+
+@pytest.fixture
+def follower(journal: SqliteJournal) -> Iterator[Follower]:
+    follower = Follower(journal, Settings())
+    yield follower
+    follower.close()
+
+
+@pytest.fixture
+def channels(journal: SqliteJournal, follower: Follower) -> Channels:
+    return Channels(journal, follower, Settings())
 
 
 def publish(channels: Channels, count: int, user: str = "ada") -> list[str]:
@@ -127,37 +149,35 @@ def test_a_cursor_that_never_was_gets_a_reset_and_all_that_is_kept(channels: Cha
     assert ids(events[2:]) == [1, 2, 3, 4, 5]
 
 
-def test_a_cursor_that_was_pruned_gets_a_reset_and_all_that_is_kept(journal: Journal) -> None:
-    channels = Channels(journal, Settings(channel_keep_events=2))
+def test_a_cursor_that_was_pruned_gets_a_reset_and_all_that_is_kept(make: Callable[..., Channels]) -> None:
+    channels = make(channel_keep_events=2)
     publish(channels, 5)
     events = connect(channels, "1").take(4)
     assert [event.event for event in events] == ["open", "reset", "message", "message"]
     assert (ids(events), events[1].data) == ([1, 3, 4, 5], '{"from": 4}')
-    channels.close()
 
 
-def test_the_oldest_cursor_that_needs_nothing_pruned_gets_no_reset(journal: Journal) -> None:
-    channels = Channels(journal, Settings(channel_keep_events=2))
+def test_the_oldest_cursor_that_needs_nothing_pruned_gets_no_reset(make: Callable[..., Channels]) -> None:
+    channels = make(channel_keep_events=2)
     publish(channels, 5)
     assert ids(connect(channels, "3").take(3)) == [3, 4, 5]
-    channels.close()
 
 
-def test_a_channel_that_was_pruned_whole_still_knows_its_place(channels: Channels, journal: Journal) -> None:
+def test_a_channel_that_was_pruned_whole_still_knows_its_place(channels: Channels, journal: SqliteJournal) -> None:
     publish(channels, 3)
-    journal.prune(time.time() + 1, 10)
+    publish(channels, 1, "bob")
+    journal.prune(time.time() + 1, 1 << 30)
     client = connect(channels, "1")
     assert [(event.event, event.id) for event in client.take(2)] == [("open", "1"), ("reset", "3")]
     assert channels.publish("ada", "0") == "4" and ids(client.take(1)) == [4]
 
 
-def test_a_replay_larger_than_what_may_wait_is_paced_by_the_reader(journal: Journal) -> None:
-    channels = Channels(journal, Settings(reader_buffer_bytes=1024))
+def test_a_replay_larger_than_what_may_wait_is_paced_by_the_reader(make: Callable[..., Channels]) -> None:
+    channels = make(reader_buffer_bytes=1024)
     publish(channels, 300)
     client = connect(channels, "0")
     assert ids(client.take(301)) == [0, *range(1, 301)]
     assert client.pipe.reason is None
-    channels.close()
 
 
 def test_nothing_is_doubled_or_lost_between_replay_and_live(channels: Channels) -> None:
@@ -171,44 +191,20 @@ def test_nothing_is_doubled_or_lost_between_replay_and_live(channels: Channels) 
     publisher.join()
 
 
-def test_a_reader_that_lost_entries_to_pruning_is_told_so() -> None:
-    reader = _Reader("channel:ada", 3, Pipe(max_bytes=100, reader_timeout_s=1, heartbeat_s=1))
-    assert reader.block(Entry(9, "channel:ada", 3, b"seen")) == b""
-    assert reader.block(Entry(9, "channel:ada", 4, b"next")) == b"next"
-    block = reader.block(Entry(9, "channel:ada", 7, b"data: 7\nid: 7\n\n"))
-    assert Decoder().feed(block) == [Event('{"from": 7}', "reset", "6"), Event("7", "message", "7")]
-
-
-def test_a_slow_reader_is_dropped_and_the_others_feel_nothing(journal: Journal) -> None:
-    channels = Channels(journal, Settings(reader_buffer_bytes=1024))
+def test_a_slow_reader_is_dropped_and_the_others_feel_nothing(make: Callable[..., Channels]) -> None:
+    channels = make(reader_buffer_bytes=1024, reader_timeout_s=1)
     slow, quick = channels.subscribe("ada", None), connect(channels)
     for n in range(30):
         channels.publish("ada", json.dumps("x" * 100))
         assert ids(quick.take(1)) == [n]
     until(lambda: slow.reason is not None)
     assert isinstance(slow.reason, ReaderTooSlow) and quick.pipe.reason is None
-    channels.close()
 
 
-def test_silence_is_filled_with_comments(journal: Journal) -> None:
-    channels = Channels(journal, Settings(heartbeat_s=0.05))
+def test_silence_is_filled_with_comments(make: Callable[..., Channels]) -> None:
+    channels = make(heartbeat_s=0.05)
     blocks = iter(channels.subscribe("ada", None))
     assert next(blocks).startswith(b"retry: 2000\nevent: open\n") and next(blocks) == b": ping\n"
-    channels.close()
-
-
-def test_the_tail_runs_only_while_somebody_follows(channels: Channels) -> None:
-    def tails() -> int:
-        return sum("_follow" in thread.name for thread in threading.enumerate())
-
-    before = tails()
-    client = connect(channels)
-    assert tails() == before + 1
-    client.pipe.abandon(ReaderGone())
-    until(lambda: tails() == before)
-    again = connect(channels)
-    publish(channels, 1)
-    assert ids(again.take(2)) == [0, 1]
 
 
 def test_a_drained_channel_ends_with_a_terminal_event(channels: Channels) -> None:
@@ -220,34 +216,25 @@ def test_a_drained_channel_ends_with_a_terminal_event(channels: Channels) -> Non
     assert list(client.blocks) == []
 
 
-def test_close_ends_every_channel_and_takes_no_more(channels: Channels) -> None:
+def test_close_ends_every_channel_and_takes_no_more(channels: Channels, follower: Follower) -> None:
     live = connect(channels)
-    channels.close()
+    follower.close()
     assert [event.event for event in live.take(2)] == ["open", "done"]
     with pytest.raises(Draining):
         channels.subscribe("ada", None)
 
 
-def test_a_listener_hears_what_is_announced_from_now_on(channels: Channels) -> None:
+def test_a_listener_hears_what_is_announced_from_now_on(channels: Channels, follower: Follower) -> None:
     heard: list[str] = []
     channels.announce("cuts", "before")
-    channels.listen("cuts", heard.append)
+    follower.listen("cuts", heard.append)
     channels.announce("cuts", "愛")
     until(lambda: heard == ["愛"])
 
 
-def test_a_listener_that_raises_stops_nobody(channels: Channels, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_user_can_neither_read_nor_make_an_announcement(channels: Channels, follower: Follower) -> None:
     heard: list[str] = []
-    channels.listen("cuts", lambda text: heard.append(text[1_000]))
-    channels.listen("cuts", heard.append)
-    channels.announce("cuts", "x")
-    until(lambda: heard == ["x"])
-    assert "a listener of cuts failed" in caplog.text
-
-
-def test_a_user_can_neither_read_nor_make_an_announcement(channels: Channels) -> None:
-    heard: list[str] = []
-    channels.listen("cuts", heard.append)
+    follower.listen("cuts", heard.append)
     client = connect(channels, user="cuts")
     channels.publish("cuts", "mine")
     channels.announce("cuts", "ours")
@@ -277,16 +264,11 @@ def test_a_refused_event_takes_no_id(channels: Channels) -> None:
     assert channels.publish("ada", "1") == "1"
 
 
-def test_old_events_are_pruned_by_whoever_publishes(journal: Journal) -> None:
-    publish(Channels(journal, Settings()), 3)
-    time.sleep(0.02)
-    Channels(journal, Settings(channel_keep_s=0.01)).publish("bob", "1")
-    assert (journal.first("channel:ada"), journal.last("channel:ada")) == (4, 3)
-
-
-def test_what_another_process_publishes_arrives_in_order_and_once(channels: Channels, tmp_path: Path) -> None:
+def test_what_another_process_publishes_arrives_in_order_and_once(
+    channels: Channels, follower: Follower, tmp_path: Path
+) -> None:
     heard: list[str] = []
-    channels.listen("cuts", heard.append)
+    follower.listen("cuts", heard.append)
     clients = [connect(channels), connect(channels, "0")]
     other = subprocess.Popen([sys.executable, "-c", PUBLISH, str(tmp_path / "journal.db"), "50"], cwd=ROOT)
     publish(channels, 50)
