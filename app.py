@@ -15,6 +15,7 @@ from answers.follow import Follower
 from answers.journal import open_journal
 from answers.producer import Ask
 from answers.producers import Producers
+from answers.pruning import Pruning
 from answers.readers import Readers
 from answers.recovery import Recovery
 from answers.store import AnswerRow, Store
@@ -75,7 +76,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         channels=channels,
         store=store,
         producers=producers,
-        recovery=Recovery(producers, follower, settings.abandon_after_s),
+        recovery=Recovery(producers, follower, Pruning(journal, settings), settings.abandon_after_s),
         readers=Readers(journal, store, follower),
     )
 

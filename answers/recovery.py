@@ -15,6 +15,7 @@ from answers.answer import Answer, stream_of
 from answers.follow import Follower
 from answers.producer import MAX_ADOPTIONS, Producer
 from answers.producers import LEASE_S, STOPS, Producers
+from answers.pruning import Pruning
 from answers.store import AnswerRow
 from relay.errors import AdoptedTooOften, JournalError, TalkaboutError
 
@@ -28,10 +29,11 @@ _LEAVING_S = 1.0
 class Recovery:
     """Look after the leases of one worker; `start` when it begins, `drain` when it ends."""
 
-    def __init__(self, producers: Producers, follower: Follower, abandon_after_s: float) -> None:
+    def __init__(self, producers: Producers, follower: Follower, pruning: Pruning, abandon_after_s: float) -> None:
         self._producers = producers
         self._journal = producers.journal
         self._follower = follower
+        self._pruning = pruning
         self._abandon_after_s = abandon_after_s
         self._look_at_readers = 0.0
         self._retiring = False
@@ -85,6 +87,7 @@ class Recovery:
                 self._renew()
                 self._stop_abandoned()
                 self._adopt_orphans()
+                self._pruning.look()
             except TalkaboutError as error:
                 log.warning("leases are not looked after: %s", error)
             except Exception:  # the edge of the worker: without this thread no answer would be adopted any more
