@@ -100,7 +100,10 @@ class Writer:
             return state.written >= seq
 
     def on_fenced(self, stream: str, callback: Callable[[], None]) -> None:
-        """Begin to write a stream anew: `callback` is called, in the writer's thread, if the journal refuses it."""
+        """Begin to write a stream anew, after a refusal too; `callback` is called if the journal refuses it.
+
+        It is called in the writer's thread, which waits for it, so it must not append.
+        """
         with self._lock:
             self._streams[stream] = _Stream(callback)
 
