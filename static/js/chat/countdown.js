@@ -3,12 +3,12 @@
 export class Countdown {
   #timer;
 
-  /** Tell the seconds that are left, from the next one on, until there are none. */
+  /** Tell the seconds that are left, now and with each that passes; gives what was told first. */
   start(seconds, tell) {
     this.stop();
     const end = performance.now() + seconds * 1000;
     this.#timer = setInterval(() => tell(Math.max(0, (end - performance.now()) / 1000)), 1000);
-    tell(seconds);
+    return tell(seconds);
   }
 
   stop() {

@@ -61,8 +61,7 @@ export class Exchange {
 
   #wait(event) {
     const words = (seconds) => reconnectingWords({ ...event, seconds }, this.#t, LANG, navigator.onLine);
-    this.#countdown.start(event.seconds, (seconds) => this.#view.say(words(seconds)));
-    return words(event.seconds);
+    return this.#countdown.start(event.seconds, (seconds) => this.#view.say(words(seconds)));
   }
 
   #end(end) {
