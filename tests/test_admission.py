@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 
-from relay.errors import Draining, JournalError, ReaderGone, UpstreamStopped
+from relay.errors import Draining, JournalError, Overloaded, ReaderGone, TalkaboutError, UpstreamStopped
 from relay.pipe import Pipe
 from web.streams import Streams
 
@@ -59,3 +59,12 @@ def test_listening_for_cuts_is_tried_again_after_it_failed() -> None:
         streams.admit(pipe())
     streams.admit(pipe()), streams.admit(pipe())
     assert (len(tries), len(streams)) == (2, 2)
+
+
+@pytest.mark.parametrize(("places", "reason"), [(0, Overloaded), (1, Draining)])
+def test_nothing_goes_on_for_a_reader_that_was_refused(places: int, reason: type[TalkaboutError]) -> None:
+    streams, source = Streams(places, 0, lambda _: None), pipe()
+    streams.draining = reason is Draining
+    with pytest.raises(reason):
+        streams.admit(source)
+    assert isinstance(source.reason, reason)

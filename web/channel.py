@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from flask import Blueprint, Response, jsonify, request
 
-from relay.errors import BadEventField, TalkaboutError
+from relay.errors import BadEventField
 from web.access import require_user
 from web.body import FieldError, json_fields
 from web.services import services
@@ -24,12 +24,7 @@ def connect(user_id: str) -> Response:
         return Response(mimetype=EVENT_STREAM)
     here = services()
     last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
-    pipe = here.channels.subscribe(user_id, last)
-    try:
-        return here.streams.admit(pipe, resumable=True).response()
-    except TalkaboutError as refused:
-        pipe.abandon(refused)  # else the channel would collect for a reader that never comes
-        raise
+    return here.streams.admit(here.channels.subscribe(user_id, last), resumable=True).response()
 
 
 @channel.post("/sse/send/<user_id>")

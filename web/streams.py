@@ -131,23 +131,18 @@ class Streams:
     def admit(self, source: Source, resumable: bool = False) -> Stream:
         """Take a stream of the current request on; call its `response()`, or `leave()` if there is none.
 
-        Raises Overloaded or Draining before anything was begun. A resumable stream is ended as soon as the worker
-        drains, since its reader goes on elsewhere; the others get `drain_s` first.
+        Raises Overloaded or Draining before anything was begun, and abandons the source. A resumable stream is ended as
+        soon as the worker drains, since its reader goes on elsewhere; the others get `drain_s` first.
         """
         stream = Stream(self, source, resumable)
-        if stream.cut_key and not self._listening:  # only now, since it costs a look at the journal now and then
-            self._listen_for_cuts(self.cut)
-            self._listening = True
-        with self._lock:
-            if self.draining:
-                raise Draining
-            if len(self._open) >= self.max_streams:
-                raise Overloaded(f"{len(self._open)} streams are open")
-            self._open.add(stream)
-            OPEN.set(len(self._open))
-            begin_watching, self._watching = not self._watching, True
-        if begin_watching:
-            threading.Thread(target=self._watch, daemon=True).start()
+        try:
+            if stream.cut_key and not self._listening:  # only now, since it costs a look at the journal now and then
+                self._listen_for_cuts(self.cut)
+                self._listening = True
+            self._add(stream)
+        except TalkaboutError as refused:
+            source.abandon(refused)  # else it would be filled for a reader that never comes
+            raise
         return stream
 
     def remove(self, stream: Stream) -> None:
@@ -171,6 +166,18 @@ class Streams:
         while self._open and time.monotonic() < deadline:
             time.sleep(0.05)
         self._abandon(resumable_only=False)
+
+    def _add(self, stream: Stream) -> None:
+        with self._lock:
+            if self.draining:
+                raise Draining
+            if len(self._open) >= self.max_streams:
+                raise Overloaded(f"{len(self._open)} streams are open")
+            self._open.add(stream)
+            OPEN.set(len(self._open))
+            begin_watching, self._watching = not self._watching, True
+        if begin_watching:
+            threading.Thread(target=self._watch, daemon=True).start()
 
     def _abandon(self, resumable_only: bool) -> None:
         for stream in self._all():
