@@ -44,9 +44,9 @@ class Cursor:
     def offer(self, entries: list[Entry], whole: bytes) -> bool:
         """Offer the reader what it has not got of these entries, in one piece: `whole`, if it has got none of them.
 
-        False if some before them, or among them, are missing. A reader that takes too little loses its pipe.
+        False if some before them are missing. A reader that takes too little loses its pipe.
         """
-        if self.seq < entries[0].seq - 1 or len(_consecutive(entries)) < len(entries):
+        if self.seq < entries[0].seq - 1:
             return False
         if self.seq >= entries[0].seq:
             whole = b"".join(entry.block for entry in entries if entry.seq > self.seq)
@@ -60,7 +60,7 @@ class Cursor:
 
         Raises JournalError, and what the pipe raises.
         """
-        entries = _consecutive(journal.read(self.stream, self.seq, BATCH))
+        entries = consecutive(journal.read(self.stream, self.seq, BATCH))
         if not entries:
             return False
         newest = entries[-1]
@@ -96,6 +96,6 @@ class Cursor:
             self.pipe.close()
 
 
-def _consecutive(entries: list[Entry]) -> list[Entry]:
+def consecutive(entries: list[Entry]) -> list[Entry]:
     """Return the entries up to the first gap."""
     return [entry for place, entry in enumerate(entries) if entry.seq == entries[0].seq + place]

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from answers.cursor import Cursor, State
+from answers.cursor import Cursor, State, consecutive
 from answers.journal import Entry
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,12 @@ class Group:
         return fresh
 
     def offer(self, fresh: list[Entry]) -> list[Cursor]:
-        """Offer entries to the live readers, one block for all, and return the readers that miss some before them."""
+        """Offer entries to the live readers, one block for all, and return those that miss some of what there was."""
+        live = [reader for reader in self.readers if reader.state is State.LIVE and reader.seq < self.last]
+        if consecutive(fresh) != fresh:
+            return live
         whole = b"".join(entry.block for entry in fresh)
-        live = [reader for reader in self.readers if reader.state is State.LIVE]
-        return [reader for reader in live if reader.seq < self.last and not reader.offer(fresh, whole)]
+        return [reader for reader in live if not reader.offer(fresh, whole)]
 
 
 class Groups:
