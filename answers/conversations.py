@@ -84,6 +84,10 @@ class Conversations:
         self._database.write(lambda connection: connection.execute(insert(conversations).values(vars(row))))
         return row
 
+    def find(self, user: str, conversation: str) -> Conversation:
+        """Return a conversation without its messages."""
+        return self._database.read(lambda connection: _get(connection, user, conversation))
+
     def get(self, user: str, conversation: str) -> tuple[Conversation, list[dict[str, Any]]]:
         """Return a conversation and all its messages, oldest first; `parent` makes them a tree.
 

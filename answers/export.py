@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from answers.conversations import Conversation
 from answers.tree import branch
 
 
-def as_markdown(conversation: Conversation, messages: list[dict[str, Any]]) -> str:
+def as_markdown(title: str, messages: list[dict[str, Any]]) -> str:
     """Write the branch that ends in the newest message; texts stand as they are, since models write Markdown."""
-    parts = [f"# {' '.join(conversation.title.split())}"]
+    parts = [f"# {' '.join(title.split())}"]
     for message in branch(messages, messages[-1]["id"] if messages else None):
         who = "You" if message["role"] == "user" else message["model"]
         parts += [f"**{who}:**", message["content"]]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import ssl
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 
+from answers.database import Database
+from answers.migrate import migrate
+from answers.store import Store
+from relay.settings import Settings
 from tests.misbehaving import MisbehavingServer
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
@@ -72,6 +77,35 @@ def database_url(request: pytest.FixtureRequest) -> str:
         return ""
     server: PostgresServer = request.getfixturevalue("postgres")
     return server.new_database()
+
+
+@pytest.fixture
+def database_settings(tmp_path: Path, database_url: str) -> Settings:
+    """Prepare a database for what a test keeps in it."""
+    settings = Settings(data_dir=tmp_path, database_url=database_url)
+    migrate(settings)
+    return settings
+
+
+@pytest.fixture
+def database(database_settings: Settings) -> Iterator[Database]:
+    """Open the database; at the end nothing of it may be in use."""
+    opened = Database(database_settings)
+    yield opened
+    assert opened.engine.pool.checkedout() == 0
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    """Keep answers in the database."""
+    return Store(database)
+
+
+@pytest.fixture
+def user() -> str:
+    """Name a user that no other test knows: they share PostgreSQL's database."""
+    return uuid.uuid4().hex
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -25,34 +25,6 @@ from tests.postgres import PostgresServer
 T = TypeVar("T")
 NOBODY = str(uuid.UUID(int=0))
 STRANGE_IDS = ["", "x", "a\0b", "\ud800", NOBODY, NOBODY.upper() + "\n"]
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    """Prepare a database."""
-    made = Settings(data_dir=tmp_path, database_url=database_url)
-    migrate(made)
-    return made
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    """Open the database; at the end nothing of it may be in use."""
-    opened = Database(settings)
-    yield opened
-    assert opened.engine.pool.checkedout() == 0
-    opened.close()
-
-
-@pytest.fixture
-def store(database: Database) -> Store:
-    return Store(database)
-
-
-@pytest.fixture
-def user() -> str:
-    """Name a user that no other test knows: they share a database."""
-    return uuid.uuid4().hex
 
 
 def settled(store: Store, user: str, prompt: str, text: str, **more: str) -> AnswerRow:
@@ -112,10 +84,10 @@ print(sum(store.begin(user, "x", "poem", answer=answer)[1] for answer in ids))
 
 
 def test_of_many_processes_that_begin_the_same_answers_one_does_each(
-    store: Store, settings: Settings, user: str
+    store: Store, database_settings: Settings, user: str
 ) -> None:
     ids = [str(uuid.uuid4()) for _ in range(20)]
-    command = [sys.executable, "-c", RACE, str(settings.data_dir), settings.database_url, user, *ids]
+    command = [sys.executable, "-c", RACE, str(database_settings.data_dir), database_settings.database_url, user, *ids]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert sum(int(run.communicate(timeout=60)[0]) for run in runs) == 20
     assert len(store.conversations.list_(user).conversations) == 20

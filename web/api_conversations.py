@@ -6,29 +6,24 @@ another user is a 404, as if it did not exist.
 
 from __future__ import annotations
 
-import logging
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from answers.conversations import MAX_TITLE_CHARS, PAGE, Conversation
+from answers.conversations import MAX_TITLE_CHARS, PAGE
 from answers.export import as_markdown
-from relay.errors import JournalError
 from web.access import current_user
 from web.body import FieldError, json_fields
+from web.news import as_json, tell, when
 from web.services import services
-
-log = logging.getLogger(__name__)
 
 api_conversations = Blueprint("conversations", __name__, url_prefix="/api/conversations")
 
 _MAX_QUERY_CHARS = 200
 _MAX_LIMIT = 100
 _NUMBER = re.compile(r"[0-9]{1,4}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @api_conversations.get("")
@@ -51,7 +46,7 @@ def create() -> tuple[Response, int, dict[str, str]]:
     """Make an empty one; without a title it gets that of its first prompt."""
     title = json_fields().text("title", MAX_TITLE_CHARS, default="")
     made = services().store.conversations.create(current_user(), title)
-    publish(made.user, "created", as_json(made))
+    tell(services().channels, made.user, "created", as_json(made))
     return jsonify(as_json(made)), 201, {"Location": url_for(".get", conversation=made.id)}
 
 
@@ -66,16 +61,20 @@ def rename(conversation: str) -> Response:
     """Give it another title."""
     title = json_fields().text("title", MAX_TITLE_CHARS)
     renamed = services().store.conversations.rename(current_user(), conversation, title)
-    publish(renamed.user, "changed", as_json(renamed))
+    tell(services().channels, renamed.user, "changed", as_json(renamed))
     return jsonify(as_json(renamed))
 
 
 @api_conversations.delete("/<conversation>")
 def delete(conversation: str) -> tuple[str, int]:
-    """Delete it with all its messages."""
-    user = current_user()
-    services().store.conversations.delete(user, conversation)
-    publish(user, "deleted", {"id": conversation})
+    """Delete it with all its messages; answers that still run are stopped."""
+    here, user = services(), current_user()
+    here.store.conversations.find(user, conversation)
+    for answer in here.store.running_answers(conversation):
+        if row := here.store.answer(answer):
+            here.producers.stop(row)
+    here.store.conversations.delete(user, conversation)
+    tell(here.channels, user, "deleted", {"id": conversation})
     return "", 204
 
 
@@ -85,32 +84,14 @@ def export(conversation: str) -> Response:
     form = request.args.get("format", "markdown")
     if form not in ("markdown", "json"):
         raise FieldError("format", "The field format must be markdown or json.")
+    whole = _whole(conversation)
     if form == "json":
-        response = Response(orjson.dumps(_whole(conversation), option=orjson.OPT_INDENT_2), mimetype="application/json")
+        ending, response = "json", Response(orjson.dumps(whole, option=orjson.OPT_INDENT_2), mimetype="application/json")
     else:
-        text = as_markdown(*services().store.conversations.get(current_user(), conversation))
-        response = Response(text, content_type="text/markdown; charset=utf-8")
-    ending = "json" if form == "json" else "md"
+        text = as_markdown(whole["title"], whole["messages"])
+        ending, response = "md", Response(text, content_type="text/markdown; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="conversation-{conversation}.{ending}"'
     return response
-
-
-def as_json(conversation: Conversation) -> dict[str, Any]:
-    """Show a conversation as its owner sees it in the list."""
-    return {
-        "id": conversation.id,
-        "title": conversation.title,
-        "created": _when(conversation.created_us),
-        "changed": _when(conversation.changed_us),
-    }
-
-
-def publish(user: str, change: str, data: dict[str, Any]) -> None:
-    """Tell the user's other tabs and devices that a conversation was `created`, `changed` or `deleted`."""
-    try:
-        services().channels.publish(user, orjson.dumps(data).decode(), f"conversation.{change}")
-    except JournalError as error:  # the change itself is done, and they see it when they ask
-        log.warning("nobody was told of a conversation that was %s: %s", change, error)
 
 
 def _limit(text: str | None) -> int:
@@ -127,9 +108,10 @@ def _whole(conversation: str) -> dict[str, Any]:
 
 
 def _message_as_json(message: dict[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in message.items() if name != "created_us"}
-    return {**rest, "created": _when(message["created_us"])}
-
-
-def _when(us: int) -> str:
-    return (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
+    """Show a message; one that is still being written with its text so far."""
+    shown = {name: value for name, value in message.items() if name != "created_us"}
+    row = services().store.answer(message["id"]) if message.get("state") == "running" else None
+    if row is not None:
+        now = vars(services().readers.as_it_is(row))
+        shown = {name: now.get(name, value) for name, value in shown.items()}
+    return {**shown, "created": when(message["created_us"])}

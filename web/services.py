@@ -23,6 +23,7 @@ from relay.passthrough import relay
 from relay.pipe import Pipe, fill
 from relay.settings import Settings
 from relay.sse import PING
+from web.news import as_json, tell
 from web.streams import Source, Stream, Streams
 
 
@@ -53,7 +54,10 @@ class Services:
         if self.store.running(user) >= self.settings.max_answers_per_user:
             raise TooManyAnswers(f"{self.settings.max_answers_per_user} are being written for this user")
         _, name = self.catalog.find(model)
-        return self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
+        row = self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
+        change = "changed" if more.get("conversation") else "created"
+        tell(self.channels, user, change, as_json(self.store.conversations.find(user, row.conversation)))
+        return row
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
         """Take a reader of an answer on."""

@@ -1,0 +1,314 @@
+"""Conversations: in both databases, and as the API shows them to their owner and to nobody else."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import insert
+
+from answers.conversations import Conversation
+from answers.database import Database
+from answers.export import as_markdown
+from answers.migrate import migrate
+from answers.store import AnswerRow, Store
+from answers.tables import conversations, messages
+from answers.tree import title_of
+from app import create_app
+from relay.errors import NotFound
+from relay.settings import Settings
+from relay.sse import Decoder, Event
+from web.services import Services
+
+API = "/api/conversations"
+NOBODY = str(uuid.UUID(int=0))
+STRANGE_IDS = ["x", "a\0b", "\ud800", NOBODY, NOBODY + "\n"]
+
+
+def settled(store: Store, user: str, prompt: str, text: str, **more: str) -> AnswerRow:
+    row, _ = store.begin(user, prompt, "poem", **more)
+    return store.settle(row.id, "complete", content=text, chars=len(text))
+
+
+def titles(store: Store, user: str, q: str = "") -> list[str]:
+    return [each.title for each in store.conversations.list_(user, q).conversations]
+
+
+def test_the_last_changed_conversation_stands_first(store: Store, user: str) -> None:
+    first, _, third = [store.conversations.create(user, title) for title in "abc"]
+    assert titles(store, user) == ["c", "b", "a"]
+    row, _ = store.begin(user, "x", "poem", first.id)
+    assert titles(store, user) == ["a", "c", "b"]
+    store.conversations.rename(user, third.id, "C")
+    assert titles(store, user) == ["C", "a", "b"]
+    store.settle(row.id, "complete")
+    assert titles(store, user) == ["a", "C", "b"]
+
+
+def test_pages_follow_each_other_without_a_gap(store: Store, user: str) -> None:
+    made = [store.conversations.create(user, str(number)).title for number in range(7)]
+    seen, before = [], None
+    while page := store.conversations.list_(user, before=before, limit=3):
+        seen += [each.title for each in page.conversations]
+        before = page.before
+        if before is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_conversations_changed_in_the_same_moment_are_told_apart(store: Store, user: str, database: Database) -> None:
+    same = [Conversation(str(uuid.uuid4()), user, "", 1, 1) for _ in range(5)]
+    database.write(lambda connection: connection.execute(insert(conversations), [vars(each) for each in same]))
+    first = store.conversations.list_(user, limit=2)
+    rest = store.conversations.list_(user, before=first.before)
+    assert {each.id for each in first.conversations + rest.conversations} == {each.id for each in same}
+    assert (len(rest.conversations), rest.before) == (3, None)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1", f"1-{NOBODY}x", f"-1-{NOBODY}", f"{'9' * 19}-{NOBODY}", "1-\0"])
+def test_a_cursor_that_no_page_gave_is_refused(store: Store, user: str, cursor: str) -> None:
+    with pytest.raises(ValueError, match="no cursor"):
+        store.conversations.list_(user, before=cursor)
+
+
+def test_a_search_looks_into_titles_prompts_and_answers(store: Store, user: str) -> None:
+    for title, prompt, text in (
+        ("ÄPFEL", "b", "c"),
+        ("t", "Grüne Äpfel", "c"),
+        ("u", "b", "zwei äpfel"),
+        ("v", "b", "c"),
+    ):
+        conversation = store.conversations.create(user, title)
+        settled(store, user, prompt, text, conversation=conversation.id)
+    assert titles(store, user, "äpfel") == ["u", "t", "ÄPFEL"]
+    assert titles(store, user + "2", "äpfel") == []
+
+
+@pytest.mark.parametrize(
+    ("q", "found"), [("100%", ["100%"]), ("a_b", ["a_b"]), ("/", ["c/d\\"]), ("\\", ["c/d\\"]), ("'", [])]
+)
+def test_a_search_takes_every_character_as_it_is(store: Store, user: str, q: str, found: list[str]) -> None:
+    for title in ("100%", "1000", "a_b", "acb", "c/d\\"):
+        store.conversations.create(user, title)
+    assert titles(store, user, q) == found
+
+
+def test_a_title_is_the_beginning_of_the_prompt() -> None:
+    assert title_of(" a\n\tb ") == "a b"
+    assert title_of("word " * 30) == ("word " * 15 + "word…")
+    assert title_of("愿" * 100) == "愿" * 79 + "…"
+
+
+def test_a_conversation_without_a_title_gets_one_by_its_first_prompt(store: Store, user: str) -> None:
+    conversation = store.conversations.create(user)
+    for prompt in ("first", "second"):
+        store.begin(user, prompt, "poem", conversation.id)
+    assert titles(store, user) == ["first"]
+
+
+@pytest.mark.parametrize("strange", [*STRANGE_IDS, None])
+def test_what_is_not_there_or_anothers_is_not_found(store: Store, user: str, strange: str | None) -> None:
+    theirs = store.conversations.create(user + "2", "theirs").id
+    here = store.conversations
+    for call in (here.get, here.find, here.delete, lambda *who: here.rename(*who, "mine")):
+        with pytest.raises(NotFound):
+            call(user, strange or theirs)
+    assert titles(store, user + "2") == ["theirs"]
+
+
+def test_a_conversation_of_any_depth_can_be_deleted(store: Store, user: str, database: Database) -> None:
+    conversation = store.conversations.create(user).id
+    ids = [str(uuid.uuid4()) for _ in range(1500)]
+    row = {"conversation": conversation, "role": "user", "content": "x", "created_us": 1}
+    chain = [row | {"id": ids[i], "parent": ids[i - 1] if i else None, "position": i + 1} for i in range(len(ids))]
+    database.write(lambda connection: connection.execute(insert(messages), chain))
+    store.conversations.delete(user, conversation)
+    assert titles(store, user) == []
+
+
+def test_the_markdown_of_a_conversation_is_its_current_branch(store: Store, user: str) -> None:
+    first = settled(store, user, "one", "1\n\n* a")
+    settled(store, user, "left", "2", conversation=first.conversation)
+    settled(store, user, "right", "3", conversation=first.conversation, parent=first.id)
+    text = as_markdown("one", store.conversations.get(user, first.conversation)[1])
+    assert text == "# one\n\n**You:**\n\none\n\n**poem:**\n\n1\n\n* a\n\n**You:**\n\nright\n\n**poem:**\n\n3\n"
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[FlaskClient]:
+    """Make an application and a browser."""
+    settings = Settings(data_dir=tmp_path, embedded_model=False, poem_delay_ms=100)
+    migrate(settings)
+    app = create_app(settings)
+    browser = app.test_client()
+    browser.get("/")  # for the cookie that makes it a user of its own
+    yield browser
+    here(browser).drain()
+    here(browser).store.close()
+
+
+def here(client: FlaskClient) -> Services:
+    services: Services = client.application.extensions["talkabout"]
+    return services
+
+
+@pytest.fixture
+def made(client: FlaskClient) -> dict[str, Any]:
+    """Make a conversation."""
+    made: dict[str, Any] = client.post(API, json={"title": "Poems"}).json
+    return made
+
+
+def owner(client: FlaskClient) -> str:
+    with client.session_transaction() as session:
+        return str(session["user"])
+
+
+def news(client: FlaskClient, count: int) -> list[Event]:
+    """Take the first events behind `open` from the channel of a browser's user."""
+    decoder, events = Decoder(), []
+    with client.get(f"/sse/connect/{owner(client)}?last_event_id=0", buffered=False) as response:
+        for chunk in response.response:
+            events += decoder.feed(chunk)
+            if len(events) > count:
+                return events[1:]
+    raise AssertionError(events)
+
+
+def test_a_conversation_is_made_listed_renamed_and_deleted(client: FlaskClient) -> None:
+    response = client.post(API, json={"title": "Poems"})
+    made = response.json
+    assert (response.status_code, response.headers["Location"]) == (201, f"{API}/{made['id']}")
+    assert client.get(API).json == {"conversations": [made], "before": None}
+    renamed = client.patch(f"{API}/{made['id']}", json={"title": "Verses"}).json
+    assert (renamed["title"], client.get(f"{API}/{made['id']}").json) == ("Verses", {**renamed, "messages": []})
+    assert client.delete(f"{API}/{made['id']}").status_code == 204
+    assert client.get(API).json["conversations"] == []
+
+
+def test_every_change_is_published_on_the_owners_channel(client: FlaskClient, made: dict[str, Any]) -> None:
+    renamed = client.patch(f"{API}/{made['id']}", json={"title": "Verses"}).json
+    client.delete(f"{API}/{made['id']}")
+    told = [(event.event, orjson.loads(event.data)) for event in news(client, 3)]
+    assert told == [
+        ("conversation.created", made),
+        ("conversation.changed", renamed),
+        ("conversation.deleted", {"id": made["id"]}),
+    ]
+
+
+def test_an_answer_makes_or_changes_its_conversation(client: FlaskClient, made: dict[str, Any]) -> None:
+    row = here(client).begin(owner(client), "x", "poem")
+    here(client).begin(row.user, "y", "poem", conversation=made["id"])
+    told = [(event.event, orjson.loads(event.data)["id"]) for event in news(client, 3)[1:]]
+    assert told == [("conversation.created", row.conversation), ("conversation.changed", made["id"])]
+
+
+def test_the_messages_of_a_conversation_tell_who_answers_whom(client: FlaskClient, made: dict[str, Any]) -> None:
+    store = here(client).store
+    settled(store, owner(client), "one", "1", conversation=made["id"])
+    prompt, answer = client.get(f"{API}/{made['id']}").json["messages"]
+    assert {"id", "parent", "role", "content", "created"} == prompt.keys()
+    assert (prompt["content"], prompt["parent"], answer["parent"]) == ("one", None, prompt["id"])
+    assert (answer["content"], answer["state"], answer["model"], answer["chars"]) == ("1", "complete", "poem", 1)
+
+
+@pytest.fixture
+def running(client: FlaskClient, made: dict[str, Any]) -> AnswerRow:
+    """Begin an answer that takes its time."""
+    return here(client).begin(owner(client), "x", "poem", conversation=made["id"])
+
+
+def test_an_answer_that_is_being_written_shows_its_text_so_far(
+    client: FlaskClient, made: dict[str, Any], running: AnswerRow
+) -> None:
+    deadline = time.monotonic() + 30
+    while not (answer := client.get(f"{API}/{made['id']}").json["messages"][1])["content"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (answer["id"], answer["role"], answer["state"]) == (running.id, "assistant", "running")
+
+
+def test_deleting_a_conversation_stops_its_answers(
+    client: FlaskClient, made: dict[str, Any], running: AnswerRow
+) -> None:
+    reader = here(client).readers.follow(running, 0)
+    assert client.delete(f"{API}/{made['id']}").status_code == 204
+    assert b'"state":"stopped"' in b"".join(reader)
+    assert here(client).store.answer(running.id) is None
+
+
+def test_a_conversation_can_be_exported(client: FlaskClient, made: dict[str, Any]) -> None:
+    settled(here(client).store, owner(client), "one", "1", conversation=made["id"])
+    markdown = client.get(f"{API}/{made['id']}/export")
+    assert markdown.content_type == "text/markdown; charset=utf-8" and markdown.text.startswith("# Poems\n")
+    assert markdown.headers["Content-Disposition"] == f'attachment; filename="conversation-{made["id"]}.md"'
+    document = client.get(f"{API}/{made['id']}/export?format=json")
+    assert document.json == client.get(f"{API}/{made['id']}").json
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/export"), ("PATCH", ""), ("DELETE", "")])
+def test_anothers_conversation_does_not_exist(
+    client: FlaskClient, made: dict[str, Any], method: str, path: str
+) -> None:
+    other = client.application.test_client()
+    other.get("/")
+    body = {"json": {"title": "mine"}} if method == "PATCH" else {}
+    response = other.open(f"{API}/{made['id']}{path}", method=method, **body)
+    assert (response.status_code, response.mimetype) == (404, "application/problem+json")
+    assert client.get(f"{API}/{made['id']}").json["title"] == "Poems" and other.get(API).json["conversations"] == []
+
+
+BAD = [
+    ("GET", "?limit=0", None, 422, "limit"),
+    ("GET", "?limit=101", None, 422, "limit"),
+    ("GET", "?limit=ten", None, 422, "limit"),
+    ("GET", "?limit=٣", None, 422, "limit"),
+    ("GET", "?before=x", None, 422, "before"),
+    ("GET", f"?q={'x' * 201}", None, 422, "q"),
+    ("POST", "", {"title": 1}, 422, "title"),
+    ("POST", "", {"title": " "}, 422, "title"),
+    ("POST", "", {"title": "x" * 201}, 422, "title"),
+    ("POST", "", [], 400, None),
+    ("POST", "", None, 415, None),
+    ("PUT", "", {}, 405, None),
+    ("GET", "/x", None, 404, None),
+    ("GET", "/x%00", None, 404, None),
+    ("GET", "/%ED%A0%80", None, 404, None),
+    ("GET", "/{id}/export?format=pdf", None, 422, "format"),
+    ("PATCH", "/{id}", {}, 422, "title"),
+    ("PATCH", "/{id}", {"title": ""}, 422, "title"),
+    ("PATCH", "/{id}", {"title": "\0"}, 422, "title"),
+    ("POST", "/{id}", {}, 405, None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "field"), BAD)
+def test_bad_input_gets_a_problem_document(
+    client: FlaskClient, made: dict[str, Any], method: str, path: str, body: Any, status: int, field: str | None
+) -> None:
+    more = {} if body is None else {"json": body}
+    response = client.open(API + path.replace("{id}", made["id"]), method=method, **more)
+    assert (response.status_code, response.mimetype) == (status, "application/problem+json")
+    assert (response.json["status"], response.json.get("field")) == (status, field)
+
+
+def test_a_list_is_searched_and_paged(client: FlaskClient) -> None:
+    for title in ("a1", "b", "a2", "a3"):
+        client.post(API, json={"title": title})
+    first = client.get(f"{API}?q=a&limit=2").json
+    rest = client.get(f"{API}?q=a&before={first['before']}").json
+    assert [[each["title"] for each in page["conversations"]] for page in (first, rest)] == [["a3", "a2"], ["a1"]]
+
+
+def test_a_database_that_is_not_there_is_a_503(tmp_path: Path) -> None:
+    client = create_app(Settings(data_dir=tmp_path)).test_client()
+    response = client.get(API)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+    assert response.json["code"] == "database_error"

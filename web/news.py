@@ -1,0 +1,40 @@
+"""What a user's other tabs and devices are told of the conversations, on the user's channel."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from answers.channels import Channels
+from answers.conversations import Conversation
+from relay.errors import JournalError
+
+log = logging.getLogger(__name__)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def tell(channels: Channels, user: str, change: str, data: dict[str, Any]) -> None:
+    """Tell that a conversation was `created`, `changed` or `deleted`."""
+    try:
+        channels.publish(user, orjson.dumps(data).decode(), f"conversation.{change}")
+    except JournalError as error:  # the change itself is done, and they see it when they ask
+        log.warning("nobody was told of a conversation that was %s: %s", change, error)
+
+
+def as_json(conversation: Conversation) -> dict[str, Any]:
+    """Show a conversation as its owner sees it in the list."""
+    return {
+        "id": conversation.id,
+        "title": conversation.title,
+        "created": when(conversation.created_us),
+        "changed": when(conversation.changed_us),
+    }
+
+
+def when(us: int) -> str:
+    """Write a time as RFC 3339 has it."""
+    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds").replace("+00:00", "Z")
