@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, text, update
 
 from answers.conversations import Conversations, new_conversation
 from answers.database import Database
-from answers.tables import SCHEMA, conversations, messages
+from answers.tables import RUNNING, SCHEMA, conversations, messages
 from answers.tree import Asked, alternating, append, branch, is_id, new_id, title_of, touch
 from relay.chat import clean
 from relay.errors import Conflict, NotFound, NotMigrated
@@ -114,14 +114,14 @@ class Store:
         """Count a user's answers that still run."""
         owned = messages.join(conversations, messages.c.conversation == conversations.c.id)
         query = select(func.count()).select_from(owned)
-        query = query.where(conversations.c.user == user, messages.c.state == "running")
+        query = query.where(conversations.c.user == user, RUNNING)
         return int(self._database.read(lambda connection: connection.scalar(query)) or 0)
 
     def running_answers(self, conversation: str) -> list[str]:
         """List the ids of a conversation's answers that still run."""
         if not is_id(conversation):
             return []
-        query = select(messages.c.id).where(messages.c.conversation == conversation, messages.c.state == "running")
+        query = select(messages.c.id).where(messages.c.conversation == conversation, RUNNING)
         return list(self._database.read(lambda connection: connection.scalars(query).all()))
 
     def settle(self, answer: str, state: str, **outcome: Unpack[Outcome]) -> AnswerRow:

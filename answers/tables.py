@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 
 SCHEMA = "0001"  # the newest revision in migrations/versions
@@ -69,3 +70,7 @@ messages = Table(
     Column("error", Text),
     UniqueConstraint("conversation", "position"),
 )
+
+# Few answers run at any time: a user's are counted without looking at all that ever did.
+RUNNING = messages.c.state == literal_column("'running'")
+Index("ix_messages_running", messages.c.conversation, sqlite_where=RUNNING, postgresql_where=RUNNING)

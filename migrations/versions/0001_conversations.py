@@ -50,6 +50,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("conversation", "position", name="uq_messages_conversation_position"),
     )
     op.create_index("ix_messages_parent", "messages", ["parent"])
+    running = sa.text("state = 'running'")
+    op.create_index("ix_messages_running", "messages", ["conversation"], sqlite_where=running, postgresql_where=running)
 
 
 def downgrade() -> None:
