@@ -13,6 +13,7 @@ import orjson
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from relay.chat import clean
 from web.services import services
 
 _MAX_FORM_FIELDS = 100
@@ -40,6 +41,7 @@ class Fields:
             raise FieldError(name, f"The field {name} is required.")
         if not isinstance(value, str):
             raise FieldError(name, f"The field {name} must be a string.")
+        value = clean(value)
         if not value.strip() and value != default:
             raise FieldError(name, f"The field {name} must not be blank.")
         if len(value) > max_chars:
