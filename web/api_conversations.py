@@ -86,12 +86,12 @@ def export(conversation: str) -> Response:
         raise FieldError("format", "The field format must be markdown or json.")
     whole = _whole(conversation)
     if form == "json":
-        ending, response = "json", Response(orjson.dumps(whole, option=orjson.OPT_INDENT_2), mimetype="application/json")
+        body, kind, ending = orjson.dumps(whole, option=orjson.OPT_INDENT_2), "application/json", "json"
     else:
         text = as_markdown(whole["title"], whole["messages"])
-        ending, response = "md", Response(text, content_type="text/markdown; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="conversation-{conversation}.{ending}"'
-    return response
+        body, kind, ending = text.encode(), "text/markdown; charset=utf-8", "md"
+    headers = {"Content-Disposition": f'attachment; filename="conversation-{conversation}.{ending}"'}
+    return Response(body, content_type=kind, headers=headers)
 
 
 def _limit(text: str | None) -> int:
