@@ -36,13 +36,14 @@ def chat() -> str:
 
 
 @pages.get("/c/<conversation>")
-def conversation(conversation: str) -> str:
-    """Show a conversation: the branch that leads to its newest message."""
+def conversation(conversation: str) -> Response:
+    """Show a conversation: the branch that leads to its newest message. Back shows it as it is by then."""
     found, messages = services().store.conversations.get(current_user(), conversation)
     way = branch(messages, messages[-1]["id"] if messages else None)
     model = way[-1]["model"] if way else ""
     exchanges = [_exchange(prompt, answer) for prompt, answer in zip(way[::2], way[1::2], strict=True)]
-    return _page(model, title=found.title, conversation=found.id, exchanges=exchanges)
+    page = _page(model, title=found.title, conversation=found.id, exchanges=exchanges)
+    return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 
 def _exchange(prompt: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:

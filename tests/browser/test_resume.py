@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -142,6 +144,26 @@ def test_a_network_that_goes_and_comes_loses_nothing(open_chat: Open, slow: Serv
     assert never_went_back(chat.page)
 
 
+def test_a_server_that_is_stopped_and_started_loses_nothing(open_chat: Open, tmp_path: Path) -> None:
+    with Server(tmp_path, workers=2, TALKABOUT_POEM_DELAY_MS="25") as server:
+        chat = begin(open_chat, server)
+        watch(chat.page)
+        server.stop()
+        expect(chat.state).to_contain_text("Reconnecting in")
+        server.start()
+        chat.page.evaluate("dispatchEvent(new Event('online'))")  # the next try need not be waited for
+        chat.is_done()
+        assert never_went_back(chat.page)
+
+
+def test_workers_that_are_replaced_lose_nothing(open_chat: Open, slow: Server) -> None:
+    chat = begin(open_chat, slow)
+    watch(chat.page)
+    slow.process.send_signal(signal.SIGHUP)
+    chat.is_done()
+    assert never_went_back(chat.page)
+
+
 def test_stop_in_one_tab_ends_the_others_view(open_chat: Open, slow: Server) -> None:
     chat = begin(open_chat, slow)
     second = second_tab(chat)
@@ -199,6 +221,18 @@ def test_back_leads_to_where_it_led_before(open_chat: Open, server: Server) -> N
     chat.page.go_forward()
     expect(chat.page).to_have_url(CONVERSATION)
     assert chat.answer.text_content() == POEM
+
+
+def test_back_shows_a_conversation_as_it_is_by_then(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server)
+    for prompt in ("first", "second"):
+        chat.ask(prompt)
+        chat.is_done()
+        if prompt == "first":
+            chat.page.reload()
+    chat.page.goto(f"{server.url}/playground")
+    chat.page.go_back()
+    expect(chat.transcript.locator("[data-question]")).to_have_text(["first", "second"])
 
 
 def test_without_javascript_a_conversation_is_shown(open_chat: Open, server: Server) -> None:
