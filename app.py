@@ -31,6 +31,7 @@ from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
 from web.channel import CUTS, channel
+from web.news import tell_of_answer
 from web.pages import pages
 from web.playground import playground
 from web.services import Services
@@ -65,8 +66,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     journal = open_journal(settings, data_dir)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower.published, settings.journal_pending_bytes)
-    producers = Producers(journal, store, writer, partial(ask, settings, models, store))
     channels = Channels(journal, follower, settings)
+    tell = partial(tell_of_answer, channels, store.conversations)
+    producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
     return Services(
         settings=settings,
         catalog=models,

@@ -33,12 +33,20 @@ _READ_AT_ONCE = 500
 class Producers:
     """Begin, stop and continue answers. Who writes one holds its lease in the journal, under this worker's name."""
 
-    def __init__(self, journal: Journal, store: Store, writer: Writer, ask: Callable[[AnswerRow], Ask]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        writer: Writer,
+        ask: Callable[[AnswerRow], Ask],
+        tell: Callable[[AnswerRow], None],
+    ) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.journal = journal
         self.store = store
         self.writer = writer
         self._ask = ask
+        self._tell = tell  # who looks at the conversation: an answer of it has ended, or goes on
         self._running: dict[str, Producer] = {}
         self._lock = threading.Lock()
 
@@ -74,6 +82,7 @@ class Producers:
         row = self.store.reopen(row.id)
         if self.journal.take(stream_of(row.id), self.owner, LEASE_S):
             self.run(row, self.entries(row.id))
+            self._tell(row)
         return row
 
     def stop(self, row: AnswerRow) -> AnswerRow:
@@ -121,7 +130,7 @@ class Producers:
         stream = stream_of(answer.answer)
         if not self.writer.durable(stream, answer.seq):
             return
-        self.store.settle(
+        row = self.store.settle(
             answer.answer,
             state,
             content=answer.content,
@@ -131,6 +140,7 @@ class Producers:
             **answer.facts(),
         )
         self.end(answer, state, error)
+        self._tell(row)
 
     def end(self, answer: Answer, state: str, error: TalkaboutError | None = None) -> None:
         """Write the terminal event of an answer that the database has as ended, and give its lease up."""

@@ -225,6 +225,14 @@ def running(client: FlaskClient, made: dict[str, Any]) -> AnswerRow:
     return here(client).begin(owner(client), "x", "poem", conversation=made["id"])
 
 
+def test_an_answer_that_ends_or_goes_on_changes_its_conversation(client: FlaskClient, running: AnswerRow) -> None:
+    assert [event.event for event in news(client, 2)] == ["conversation.created", "conversation.changed"]
+    stopped = here(client).producers.stop(running)
+    assert [event.event for event in news(client, 3)][2:] == ["conversation.changed"]
+    here(client).producers.go_on(stopped)
+    assert [event.event for event in news(client, 4)][3:] == ["conversation.changed"]
+
+
 def test_an_answer_that_is_being_written_shows_its_text_so_far(
     client: FlaskClient, made: dict[str, Any], running: AnswerRow
 ) -> None:

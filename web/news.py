@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from answers.channels import Channels
-from answers.conversations import Conversation
-from relay.errors import JournalError
+from answers.conversations import Conversation, Conversations
+from answers.store import AnswerRow
+from relay.errors import DatabaseError, JournalError, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,16 @@ def tell(channels: Channels, user: str, change: str, data: dict[str, Any]) -> No
         channels.publish(user, orjson.dumps(data).decode(), f"conversation.{change}")
     except JournalError as error:  # the change itself is done, and they see it when they ask
         log.warning("nobody was told of a conversation that was %s: %s", change, error)
+
+
+def tell_of_answer(channels: Channels, conversations: Conversations, row: AnswerRow) -> None:
+    """Tell that an answer of a conversation has ended, or goes on."""
+    try:
+        found = conversations.find(row.user, row.conversation)
+    except (NotFound, DatabaseError) as error:
+        log.warning("nobody was told of the answer %s: %s", row.id, error)
+    else:
+        tell(channels, row.user, "changed", as_json(found))
 
 
 def as_json(conversation: Conversation) -> dict[str, Any]:
