@@ -16,12 +16,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from answers.answer import Answer
-from answers.entries import Entry
+from answers.pen import Pen
 from relay.chat import Delta
 from relay.completion import deltas, read_to_end
 from relay.continuation import NONE, Seam
-from relay.errors import AnswerTooLong, TalkaboutError, UpstreamStopped
+from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamStopped
 from relay.upstream import Call
 
 log = logging.getLogger(__name__)
@@ -42,23 +41,22 @@ class Ask(NamedTuple):
 class Producer:
     """Write one answer to its end; `run` in a thread of its own, the rest from any thread.
 
-    `write` puts entries into the journal, in order; `adopted` counts an adoption and returns how many there were;
-    `settle` keeps how it ended and writes the terminal event.
+    `adopted` counts an adoption and returns how many there were; `settle` keeps how it ended and writes the terminal
+    event.
     """
 
     def __init__(
         self,
-        answer: Answer,
+        pen: Pen,
         ask: Ask,
-        write: Callable[[list[Entry]], None],
         adopted: Callable[[], int],
-        settle: Callable[[Answer, str, TalkaboutError | None, int | None], None],
+        settle: Callable[[Pen, str, TalkaboutError | None, int | None], None],
     ) -> None:
-        self.answer = answer
+        self.answer = pen.answer
         self.ended = threading.Event()
         self.began_at = time.time()
         self._ask = ask
-        self._write = write
+        self._pen = pen
         self._adopted = adopted
         self._settle = settle
         self._call: Call | None = None
@@ -74,6 +72,7 @@ class Producer:
     def leave(self) -> None:
         """Write nothing more: another producer goes on."""
         self._left.set()
+        self._pen.drop()
         self._interrupt()
 
     def run(self, recovering: bool) -> None:
@@ -83,8 +82,9 @@ class Producer:
             if self._left.is_set():
                 return
             close_ms = None if self._stopped_at is None else round((time.monotonic() - self._stopped_at) * 1000)
-            self._flush()
-            self._settle(self.answer, state, error, close_ms)
+            self._settle(self._pen, state, error, close_ms)
+        except Replaced:
+            log.info("answer %s is written elsewhere", self.answer.answer)
         except Exception:  # the edge of an answer: its lease is given up, so that another producer ends it
             log.exception("answer %s: producer failed", self.answer.answer)
         finally:
@@ -94,6 +94,8 @@ class Producer:
         while True:
             try:
                 self._attempt(recovering)
+            except Replaced:
+                raise
             except TalkaboutError as error:
                 if self._stopped_at is not None:
                     return "stopped", None
@@ -160,7 +162,7 @@ class Producer:
 
     def _flush(self) -> None:
         if not self._left.is_set():
-            self._write(self.answer.take())
+            self._pen.write()
 
     def _interrupt(self) -> None:
         self._wakes.set()

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 
 from answers.answer import Answer, stream_of
-from answers.entries import Batch, Entry
+from answers.entries import Entry
 from answers.journal import Journal
+from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
 from answers.store import AnswerRow, Store
 from answers.writer import Writer
@@ -21,7 +22,6 @@ from relay.errors import TalkaboutError
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 2.0  # a worker that is gone is replaced by another within this and a look
 STOPS = "stops"  # the journal's stream of answers that are to be stopped, wherever they are written
 _STOPS_KEPT = 1000
 _SAY_STOP_AGAIN_S = 0.5  # an answer may be between two workers when it is stopped
@@ -113,23 +113,24 @@ class Producers:
         answer.restore(entries)
         if not entries:
             answer.open()
-        stream = stream_of(row.id)
-        write = partial(self._write, stream)
-        producer = Producer(answer, self._ask(row), write, partial(self.store.adopted, row.id), self.settle)
-        self.writer.on_fenced(stream, producer.leave)
+        pen = self.pen(answer)
+        producer = Producer(pen, self._ask(row), partial(self.store.adopted, row.id), self.settle)
         with self._lock:
             self._running[row.id] = producer
-        write(answer.take())
+        pen.write()
         threading.Thread(target=self._run_to_end, args=(row.id, producer, bool(entries)), daemon=True).start()
 
-    def settle(self, answer: Answer, state: str, error: TalkaboutError | None, close_ms: int | None = None) -> None:
+    def pen(self, answer: Answer) -> Pen:
+        """Make what writes an answer whose lease is ours."""
+        return Pen(answer, self.owner, self.journal, self.writer)
+
+    def settle(self, pen: Pen, state: str, error: TalkaboutError | None, close_ms: int | None = None) -> None:
         """Keep how an answer ended: first in the database, then in the journal, whose readers may ask for it at once.
 
-        Nothing is kept of a producer that another one has replaced meanwhile.
+        Raises Replaced, and keeps nothing, if another producer writes it meanwhile.
         """
-        stream = stream_of(answer.answer)
-        if not self.writer.durable(stream, answer.seq):
-            return
+        answer = pen.answer
+        pen.settle()
         row = self.store.settle(
             answer.answer,
             state,
@@ -139,16 +140,8 @@ class Producers:
             close_ms=close_ms,
             **answer.facts(),
         )
-        self.end(answer, state, error)
+        pen.end(state, error)
         self._tell(row)
-
-    def end(self, answer: Answer, state: str, error: TalkaboutError | None = None) -> None:
-        """Write the terminal event of an answer that the database has as ended, and give its lease up."""
-        stream = stream_of(answer.answer)
-        answer.done(state, error)
-        self._write(stream, answer.take())
-        if self.writer.durable(stream, answer.seq):
-            self.journal.release(stream, self.owner)
 
     def entries(self, answer: str) -> list[Entry]:
         """Read all that the journal has of an answer."""
@@ -168,7 +161,3 @@ class Producers:
             with self._lock:
                 self._running.pop(answer, None)
             self.writer.forget(stream_of(answer))
-
-    def _write(self, stream: str, entries: list[Entry]) -> None:
-        if entries:
-            self.writer.append(Batch(stream, self.owner, entries))

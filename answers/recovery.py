@@ -13,8 +13,9 @@ import time
 
 from answers.answer import Answer, stream_of
 from answers.follow import Follower
+from answers.pen import LEASE_S
 from answers.producer import MAX_ADOPTIONS, Producer
-from answers.producers import LEASE_S, STOPS, Producers
+from answers.producers import STOPS, Producers
 from answers.pruning import Pruning
 from answers.store import AnswerRow
 from relay.errors import AdoptedTooOften, JournalError, TalkaboutError
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 0.4
 _ORPHANS_AT_ONCE = 20
 _LEAVING_S = 1.0
+_SWEEP_S = 10.0
 
 
 class Recovery:
@@ -36,6 +38,7 @@ class Recovery:
         self._pruning = pruning
         self._abandon_after_s = abandon_after_s
         self._look_at_readers = 0.0
+        self._sweep_at = 0.0
         self._retiring = False
         self._draining = threading.Event()
         self._lock = threading.Lock()
@@ -87,6 +90,7 @@ class Recovery:
                 self._renew()
                 self._stop_abandoned()
                 self._adopt_orphans()
+                self._sweep()
                 self._pruning.look()
             except TalkaboutError as error:
                 log.warning("leases are not looked after: %s", error)
@@ -123,6 +127,16 @@ class Recovery:
             if not ours and self._journal.take(stream, self._producers.owner, LEASE_S):
                 self.adopt(stream)
 
+    def _sweep(self) -> None:
+        """Now and then adopt what the database has as running and the journal has forgotten, lease and all."""
+        if self._retiring or time.monotonic() < self._sweep_at:
+            return
+        self._sweep_at = time.monotonic() + _SWEEP_S
+        for answer in self._producers.store.unfinished(_ORPHANS_AT_ONCE):
+            ours = answer in self._producers.running()
+            if not ours and self._journal.take(stream_of(answer), self._producers.owner, LEASE_S):
+                self.adopt(stream_of(answer))
+
     def _end(self, row: AnswerRow) -> None:
         """Write the terminal event that a killed worker has left out, if it has."""
         entries = self._producers.entries(row.id)
@@ -132,10 +146,10 @@ class Recovery:
         answer = Answer(row.id, row.conversation, row.model)
         answer.restore(entries)
         answer.finish_reason, answer.usage, answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
-        self._producers.end(answer, row.state)
+        self._producers.pen(answer).end(row.state)
 
     def _give_up(self, row: AnswerRow) -> None:
         answer = Answer(row.id, row.conversation, row.model)
         answer.restore(self._producers.entries(row.id))
         state = "interrupted" if answer.chars else "failed"
-        self._producers.settle(answer, state, AdoptedTooOften(f"{MAX_ADOPTIONS} times"))
+        self._producers.settle(self._producers.pen(answer), state, AdoptedTooOften(f"{MAX_ADOPTIONS} times"))

@@ -117,6 +117,11 @@ class Store:
         query = query.where(conversations.c.user == user, RUNNING)
         return int(self._database.read(lambda connection: connection.scalar(query)) or 0)
 
+    def unfinished(self, limit: int) -> list[str]:
+        """List the ids of answers that still run, the oldest first."""
+        query = select(messages.c.id).where(messages.c.state == "running").order_by(messages.c.created_us).limit(limit)
+        return list(self._database.read(lambda connection: connection.scalars(query).all()))
+
     def running_answers(self, conversation: str) -> list[str]:
         """List the ids of a conversation's answers that still run."""
         if not is_id(conversation):

@@ -1,35 +1,15 @@
 """Everything that can go wrong, as one tree.
 
     TalkaboutError
-    ├── SettingError             a setting has a value that it cannot have; start-up stops
-    ├── EventStreamError         bytes that are no event stream, or an event that cannot be written
-    │   ├── EventTooLong         a line or an event is longer than the bound
-    │   └── BadEventField        an event name or an id that no event stream can carry
-    ├── ReaderError              the reader of a stream cannot be served any longer
-    │   ├── ReaderGone           it has closed its connection
-    │   ├── ReaderTooSlow        it did not take what waited for it in time
-    │   ├── StreamTimeout        the stream has reached the longest time that it may last
-    │   └── StreamEnded          its end has been written already
-    ├── AnswerTooLong            an answer has as many characters as one may have
-    ├── AdoptedTooOften          an answer has lost its producer again and again
-    ├── Draining                 this process is being replaced
-    ├── TooManyAnswers           a user has as many answers being written as one may have
-    ├── Overloaded               this process serves as many streams as it may
-    ├── JournalError             the journal cannot be read or written
-    ├── DatabaseError            the database cannot be read or written
-    │   └── NotMigrated          its tables are not those that this code works with
-    ├── NotFound                 what was asked for is not there, or another user's
-    ├── Conflict                 what was asked for cannot be done as things stand
-    ├── BadUserId                a user id that no channel can have
-    └── UpstreamError            the model server
-        ├── UpstreamUnreachable  no connection, no name, no TLS
-        ├── UpstreamTimeout      connect, first byte, idle or total time is over
-        ├── UpstreamRefused      it answered with a status other than 200
-        ├── UpstreamNotAStream   it answered 200 with something that is no event stream
-        ├── UpstreamFailed       it reported an error inside the stream
-        ├── UpstreamBroken       the stream broke off before its end
-        ├── AnswerFailed         an answer that others may read too failed before its first word
-        └── UpstreamStopped      it was stopped from our side
+    ├── SettingError
+    ├── EventStreamError    EventTooLong, BadEventField
+    ├── ReaderError         ReaderGone, ReaderTooSlow, StreamTimeout, StreamEnded
+    ├── JournalError, DatabaseError (NotMigrated)
+    ├── NotFound, Conflict, BadUserId
+    ├── AnswerTooLong, AdoptedTooOften, Replaced
+    ├── Draining, Overloaded, TooManyAnswers
+    └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
+                            UpstreamBroken, AnswerFailed, UpstreamStopped
 
 Each answers the two questions of whoever catches it: `public` is what a user may read (never a key, an address or a
 traceback; the details stand in `str(error)`, which is for the log), and `retriable` says if trying again can help.
@@ -169,6 +149,10 @@ class AnswerTooLong(TalkaboutError):
     """The answer has as many characters as one may have."""
 
     public = "The answer is longer than allowed."
+
+
+class Replaced(TalkaboutError):
+    """Another producer writes the answer now; this one has nothing more to say."""
 
 
 class AdoptedTooOften(TalkaboutError):

@@ -1,0 +1,79 @@
+"""The pen: writes one answer's stream into the journal, for as long as its lease is ours."""
+
+from __future__ import annotations
+
+import threading
+
+from answers.answer import Answer, stream_of
+from answers.entries import Batch
+from answers.journal import Journal
+from answers.writer import Writer
+from relay.errors import JournalError, Replaced, TalkaboutError
+
+LEASE_S = 2.0  # a worker that is gone is replaced by another within this and a look
+_TRY_AGAIN_S = 0.2
+
+
+class Pen:
+    """Write what is new of an answer; each method raises Replaced once another producer writes it."""
+
+    def __init__(self, answer: Answer, owner: str, journal: Journal, writer: Writer) -> None:
+        self.answer = answer
+        self._stream = stream_of(answer.answer)
+        self._owner = owner
+        self._journal = journal
+        self._writer = writer
+        self._refused = threading.Event()
+        self._dropped = threading.Event()
+        self._begin()
+
+    def write(self) -> None:
+        """Hand what is new to the journal; it is there before anybody reads it."""
+        if self._refused.is_set():
+            self._mend()
+        if entries := self.answer.take():
+            self._writer.append(Batch(self._stream, self._owner, entries))
+
+    def settle(self) -> None:
+        """Wait until everything is in the journal."""
+        self.write()
+        while not self._writer.durable(self._stream, self.answer.seq):
+            self._mend()
+            self.write()
+
+    def end(self, state: str, error: TalkaboutError | None = None) -> None:
+        """Write the terminal event, and give the lease up once it is in the journal."""
+        self.answer.done(state, error)
+        self.write()
+        if not self._writer.durable(self._stream, self.answer.seq):
+            self._mend()
+            self.answer.done(state, error)
+            self.settle()
+        self._journal.release(self._stream, self._owner)
+
+    def drop(self) -> None:
+        """Write nothing more."""
+        self._dropped.set()
+        self._writer.forget(self._stream)
+
+    def _begin(self) -> None:
+        self._refused.clear()
+        self._writer.on_fenced(self._stream, self._refused.set)
+
+    def _mend(self) -> None:
+        """Go on with the whole text where the journal has lost entries, as Redis does that keeps nothing on disk."""
+        while not self._mended():
+            if self._dropped.wait(_TRY_AGAIN_S):
+                raise Replaced("dropped")
+        self.answer.take()
+        self._begin()
+        self.answer.reset(keep=True)
+
+    def _mended(self) -> bool:
+        try:
+            mine = self._journal.mend(self._stream, self._owner, self.answer.seq, LEASE_S)
+        except JournalError:
+            return False
+        if not mine:
+            raise Replaced("another producer writes this answer")
+        return True
