@@ -9,13 +9,12 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.cookiejar import DefaultCookiePolicy
 from time import monotonic
 from typing import Any
 
 import requests
 import urllib3
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 
 from relay import retries
 from relay.continuation import style_of
@@ -30,7 +29,8 @@ from relay.errors import (
 )
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
 from relay.replies import bounded, model_ids, retry_after, too_long
-from relay.wire import POOLS, using
+from relay.session import make_session
+from relay.wire import using
 
 __all__ = ["Call", "Timeouts", "Upstream"]
 
@@ -39,7 +39,6 @@ READ_BYTES = 65_536
 MAX_ERROR_BYTES = 65_536
 MAX_MODELS_BYTES = 1 << 20
 SHORT_S = 5.0  # for what is small: an error's body, the list of models
-POOL_SIZE = 1000
 
 
 class Upstream:
@@ -72,7 +71,7 @@ class Upstream:
         self._owner = ""
         base = base_url.strip().rstrip("/")
         self._base = base if base.endswith("/v1") else base + "/v1"
-        self._session = _session(key, proxy, ca)
+        self._session = make_session(key, proxy, ca)
         if adapter:
             self._session.mount(base_url, adapter)
 
@@ -179,38 +178,6 @@ class Call:
             response.close()
             raise
         self._response = response
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, _response: requests.Response) -> None:
-        """Follow no redirect: requests reads a redirect's whole body even where it does not follow."""
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
-        manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
-
-
-def _session(key: str, proxy: str, ca: str) -> requests.Session:
-    session = _Session()
-    # Without this ~/.netrc replaces our key and REQUESTS_CA_BUNDLE our certificates.
-    session.trust_env = False
-    session.verify = ca or True
-    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
-    # One session serves everybody: a cookie would carry one user's state to the next.
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update({"Accept": "text/event-stream", "Accept-Encoding": "identity", "User-Agent": "talkabout"})
-    if key:
-        session.headers["Authorization"] = f"Bearer {key}".encode()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0))
-    return session
 
 
 @contextmanager
