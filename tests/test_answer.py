@@ -13,9 +13,10 @@ from relay.sse import Decoder
 
 
 def done(*deltas: Delta) -> Any:
-    answer = Answer("a", "m")
+    answer = Answer("a", "c", "m")
     answer.append(list(deltas))
-    return json.loads(Decoder().feed(answer.done("complete"))[0].data)
+    answer.done("complete")
+    return json.loads(Decoder().feed(answer.take()[-1].block)[0].data)
 
 
 @pytest.mark.parametrize("counted", [{"text": 5}, None, True, 7, 2.5])

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import create_app
 from relay.settings import Settings
 from relay.sse import Decoder
+from tests.apps import client
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT
 
@@ -38,10 +37,11 @@ REFUSED = ["401", "404", "429-long", "500", "redirect", "html", "json", "no-answ
 def ask(upstream: MisbehavingServer, data: Path, behaviour: str, path: str, **settings: float) -> TestResponse:
     """Ask an application whose upstream misbehaves so."""
     url = f"{upstream.url}/{behaviour}"
-    app = create_app(Settings(data_dir=data, upstream_url=url, model="mock", upstream_retries=1, **settings))
     field = "prompt" if path == "/talkeAbout" else "name"
-    client: FlaskClient = app.test_client()
-    return client.post(path, json={field: "x"}, headers={"Accept": "text/event-stream"})
+    with client(Settings(data_dir=data, upstream_url=url, model="mock", upstream_retries=1, **settings)) as asking:
+        response = asking.post(path, json={field: "x"}, headers={"Accept": "text/event-stream"})
+        response.get_data()
+    return response
 
 
 def answer(response: TestResponse) -> tuple[dict, str]:
@@ -104,8 +104,10 @@ def test_an_upstream_that_takes_too_long_is_a_504(upstream_server: MisbehavingSe
 
 
 def test_an_upstream_that_is_not_there_is_a_502(tmp_path: Path) -> None:
-    app = create_app(Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", model="m", upstream_retries=0))
-    response = app.test_client().post("/talkeAbout", json={"prompt": "x"})
+    with client(
+        Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", model="m", upstream_retries=0)
+    ) as asking:
+        response = asking.post("/talkeAbout", json={"prompt": "x"})
     assert (response.status_code, response.json["code"]) == (502, "upstream_unreachable")
 
 
@@ -140,8 +142,8 @@ def test_reasoning_is_told_apart_from_the_answer(upstream_server: MisbehavingSer
 
 def test_raw_text_that_breaks_off_says_so_in_its_last_line(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
     url = f"{upstream_server.url}/cut-clean"
-    app = create_app(Settings(data_dir=tmp_path, upstream_url=url, model="mock"))
-    text = app.test_client().post("/stream", json={"name": "x"}).text
+    with client(Settings(data_dir=tmp_path, upstream_url=url, model="mock")) as asking:
+        text = asking.post("/stream", json={"name": "x"}).text
     assert text == f"{TEXT}\n\n[The model server broke off before the end of the answer.]\n"
 
 
