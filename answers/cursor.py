@@ -14,6 +14,7 @@ from relay.errors import TalkaboutError
 from relay.pipe import Pipe
 
 BATCH = 200
+NOWHERE = -1  # the seq of a reader who has nothing that the journal knows of
 
 Reset = Callable[[int], bytes | None]
 Farewell = Callable[[TalkaboutError], bytes]
@@ -83,7 +84,7 @@ class Cursor:
     def go_back(self, journal: Journal, last: int) -> None:
         """Begin anew at the end of a stream that has never had, or has lost, what the reader has seen."""
         newest = journal.read(self.stream, last - 1, 1)
-        self.seq = -1
+        self.seq = NOWHERE
         self.pass_over(last - 1 if newest and newest[0].final else last)
 
     def leave(self, reason: TalkaboutError) -> None:

@@ -8,8 +8,8 @@
     CATCHING_UP  a short-lived thread puts what it misses into its pipe, at its own pace
     LIVE         it gets what comes, at once; if that is not its next entry, it has to catch up again
 
-The order counts: a stream is watched first, and then asked for its end, so that no entry falls between. If the journal
-cannot be read, all readers stay, and each is looked at again when it is back.
+The order counts: a stream is watched first, and then asked for its end, so that no entry falls between. Without the
+journal all readers stay, and each is looked at again when it is back.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Follower:
         return len(self._groups.readers())
 
     def readers(self, stream: str) -> int:
-        """Count the readers of a stream on this worker."""
+        """Count a stream's readers on this worker."""
         group = self._groups.get(stream)
         return len(group.readers) if group else 0
 
@@ -82,7 +82,8 @@ class Follower:
             if self._groups.add(reader).watched:
                 self._start_to_catch_up(reader)
         pipe.on_abandon(partial(self._leave, reader))
-        self._wake()
+        if reader.state is State.WAITING:
+            self.look()
         return pipe
 
     def finished(self, block: bytes) -> Pipe:
@@ -100,6 +101,11 @@ class Follower:
             if group := self._groups.get(stream):
                 self._fan_out(group, some)
 
+    def look(self) -> None:
+        """Let the tail look at the journal now; it does so by itself before long."""
+        with contextlib.suppress(JournalError):
+            self._journal.wake()
+
     def listen(self, stream: str, listener: Listener) -> None:
         """Call `listener` in the tail thread with the text of every entry of a stream from now on. Raises Draining.
 
@@ -108,7 +114,7 @@ class Follower:
         with self._lock:
             self._start_tail()
             group = self._groups.listen(stream, listener)
-        self._wake()
+        self.look()
         with self._changed:
             self._changed.wait_for(lambda: group.watched or self._closed.is_set(), LISTEN_S)
 
@@ -123,7 +129,7 @@ class Follower:
             tail = self._tail
         for reader in self._groups.readers():
             reader.pipe.abandon(Draining("this worker is being replaced"), LAST_WORD_S)
-        self._wake()
+        self.look()
         if tail is not None:
             tail.join()
 
@@ -134,10 +140,6 @@ class Follower:
             heartbeat_s=self._settings.heartbeat_s,
             heartbeat=PING,
         )
-
-    def _wake(self) -> None:
-        with contextlib.suppress(JournalError):  # the tail looks by itself, before long
-            self._journal.wake()
 
     def _leave(self, reader: Cursor, reason: TalkaboutError) -> None:
         self._groups.discard(reader)
@@ -183,10 +185,10 @@ class Follower:
 
     def _touch(self) -> None:
         now = time.monotonic()
-        if streams := self._groups.to_touch(now >= self._touch_at):
+        is_time = now >= self._touch_at
+        self._touch_at = now + self._touch_every_s if is_time else self._touch_at
+        if streams := self._groups.to_touch(is_time):
             self._journal.touch(streams)
-        if now >= self._touch_at:
-            self._touch_at = now + self._touch_every_s
 
     def _bounds(self, stream: str, group: Group) -> tuple[int, int]:
         known = group.last

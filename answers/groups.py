@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from answers.cursor import Cursor, State, consecutive
+from answers.cursor import NOWHERE, Cursor, State, consecutive
 from answers.journal import Entry
 
 log = logging.getLogger(__name__)
@@ -26,11 +26,14 @@ class Group:
         self.watched = False
 
     def begin_at(self, last: int) -> None:
-        """Go on from the seq `last`, which lies behind those that were seen if the journal has lost entries."""
+        """Go on from the seq `last`; it lies behind what was seen if the journal has lost entries.
+
+        Live readers keep what they have then, until something comes; it is not the next of theirs, whatever its seq.
+        """
         self.last = last
         for reader in self.readers:
-            if reader.state is State.LIVE:
-                reader.seq = min(reader.seq, last)
+            if reader.state is State.LIVE and reader.seq > last:
+                reader.seq = NOWHERE
 
     def join(self, reader: Cursor, last: int) -> bool:
         """Make a reader live if it has all up to `last`, and all that came since."""
@@ -41,7 +44,7 @@ class Group:
 
     def join_all(self, last: int) -> list[Cursor]:
         """Make live who has everything, and return who has not and is not yet catching up."""
-        idle = [reader for reader in self.readers if reader.state is not State.CATCHING_UP]
+        idle = [reader for reader in self.readers if reader.state is not State.CATCHING_UP and reader.seq != NOWHERE]
         return [reader for reader in idle if not self.join(reader, last)]
 
     def fresh(self, entries: list[Entry]) -> list[Entry]:

@@ -330,7 +330,7 @@ def test_a_reader_that_catches_up_waits_for_the_journal_too(
 def test_a_journal_that_has_lost_everything_is_followed_anew(
     journal: Journal, follower: Follower, short_trouble: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = Client(follower.follow("s", 0))
+    client = Client(follower.follow("s", 0, b"", reset))
     follower.listen("s", lambda text: None)
     write(journal, "s", 1, 5)
     client.take(5)
@@ -342,7 +342,7 @@ def test_a_journal_that_has_lost_everything_is_followed_anew(
     journal.broken = False
     follower.listen("t", lambda text: None)  # by its end all streams are watched again
     write(journal, "s", 1, 2, final=True)
-    assert [event.data for event in client.rest()] == ["1", "2"]
+    assert [(event.event, event.id) for event in client.rest()] == [("reset", "0"), ("message", "1"), ("message", "2")]
 
 
 def test_a_listener_hears_every_entry_from_now_on(journal: Journal, follower: Follower) -> None:
