@@ -55,7 +55,7 @@ class Channels:
 
     def _publish(self, stream: str, make_block: Callable[[int], bytes]) -> int:
         seq = self._journal.publish(stream, make_block, self._keep)
-        self._journal.wake()
+        self._follower.look()
         return seq
 
 
