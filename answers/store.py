@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, func, insert, inspect, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, inspect, select, text, update
 
 from answers.conversations import Conversations, new_conversation
 from answers.database import Database
@@ -59,7 +59,14 @@ class Outcome(TypedDict, total=False):
     error: str | None
 
 
-_COLUMNS = [conversations.c.user if f.name == "user" else messages.c[f.name] for f in fields(AnswerRow)]
+# Made once: putting a statement of so many columns together takes longer than running it.
+_FIND = (
+    select(*(conversations.c.user if f.name == "user" else messages.c[f.name] for f in fields(AnswerRow)))
+    .join_from(messages, conversations)
+    .where(messages.c.id == bindparam("answer"), messages.c.role == "assistant")
+)
+# The conversation's row, as whoever adds to it or deletes it locks that one first too; SQLite needs no lock.
+_FIND_AND_LOCK = _FIND.with_for_update(of=conversations)
 
 
 class Store:
@@ -197,9 +204,7 @@ def _new_conversation(connection: Connection, user: str) -> str:
 def _find(connection: Connection, answer: str, lock: bool = False) -> AnswerRow | None:
     if not is_id(answer):
         return None
-    query = select(*_COLUMNS).join(conversations).where(messages.c.id == answer, messages.c.role == "assistant")
-    # The conversation's row, as whoever adds to it or deletes it locks that one first too; SQLite needs no lock.
-    row = connection.execute(query.with_for_update(of=conversations) if lock else query).first()
+    row = connection.execute(_FIND_AND_LOCK if lock else _FIND, {"answer": answer}).first()
     return AnswerRow(*row) if row else None
 
 
