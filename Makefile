@@ -1,6 +1,6 @@
 # talkabout: `make run` serves the chat page, `make test` runs every check. Neither needs anything done before.
 
-.PHONY: setup run test lint lock docs clean
+.PHONY: setup run test faults lint lock docs clean
 
 setup:
 	@scripts/setup.sh server model browser
@@ -11,6 +11,11 @@ run: setup
 test: setup
 	@scripts/setup.sh tests machine
 	@.venv/bin/python scripts/check.py
+
+# Break what an answer depends on, N times a row, and print what became of the answers: docs/reliability.md.
+faults: setup
+	@scripts/setup.sh tests machine
+	@.venv/bin/python -m tests.faults $(N)
 
 lint: setup
 	@scripts/setup.sh tests

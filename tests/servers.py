@@ -60,7 +60,7 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.environ, stdout=log, stderr=log)
         deadline = time.monotonic() + START_S
-        while not self._answers():
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
@@ -77,7 +77,14 @@ class Server:
     def workers(self) -> list[int]:
         """List the process ids of the workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if b"gunicorn" in _read(Path(f"/proc/{pid}/cmdline"))]
+
+    def answers(self) -> bool:
+        """Tell if the server answers."""
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=5).ok
+        except (requests.ConnectionError, requests.Timeout):
+            return False
 
     def wait_until_the_model_rests(self) -> None:
         """Wait until the embedded model uses no CPU any more."""
@@ -92,12 +99,6 @@ class Server:
         ours = [path for path in model if f"={self.log.parent}".encode() in _read(path / "environ")]
         fields = (ours[0] / "stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
-
-    def _answers(self) -> bool:
-        try:
-            return requests.get(f"{self.url}/healthz", timeout=5).ok
-        except requests.ConnectionError:
-            return False
 
 
 def _read(path: Path) -> bytes:
