@@ -81,6 +81,8 @@ class Producer:
             state, error = self._attempts(recovering)
             if self._left.is_set():
                 return
+            if error is not None:
+                log.warning("%s: %s", type(error).__name__, error)
             close_ms = None if self._stopped_at is None else round((time.monotonic() - self._stopped_at) * 1000)
             self._settle(self._pen, state, error, close_ms)
         except Replaced:
