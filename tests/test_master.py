@@ -69,6 +69,16 @@ def test_a_kept_connection_ends_with_its_drained_stream(tmp_path: Path) -> None:
 def linked_project(folder: Path) -> Path:
     """Make a copy of the project out of links, in which an .env can stand."""
     (folder / "project").mkdir()
-    for name in ("app.py", "wsgi.py", "gunicorn.conf.py", "relay", "answers", "web", "templates", "static"):
+    for name in (
+        "app.py",
+        "wsgi.py",
+        "gunicorn.conf.py",
+        "migrations",
+        "relay",
+        "answers",
+        "web",
+        "templates",
+        "static",
+    ):
         (folder / "project" / name).symlink_to(ROOT / name)
     return folder / "project"
