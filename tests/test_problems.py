@@ -30,6 +30,7 @@ BAD = [
     ("POST", "/talkeAbouttestSseEmitter", {"json": {}}, 422, "prompt"),
     ("POST", "/talkeAbouttestEvent", {"json": {"prompt": {}}}, 422, "prompt"),
     ("POST", "/sse/send/me", {"json": {}}, 422, "data"),
+    ("POST", "/sse/send/me", {"data": b'{"data": %s}' % (b"[" * 300 + b"]" * 300), "headers": JSON}, 422, "data"),
     ("POST", "/sse/send/me", {"json": {"data": 1, "event": "a\nb"}}, 422, "event"),
     ("POST", "/sse/send/me", {"json": {"data": 1, "event": 7}}, 422, "event"),
     ("GET", "/nowhere", {}, 404, None),
