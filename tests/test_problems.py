@@ -85,3 +85,11 @@ def test_a_body_that_ends_too_early_is_a_bad_request(server: Server) -> None:
         )
         client.shutdown(socket.SHUT_WR)
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_chunk_that_is_none_is_a_bad_request(server: Server) -> None:
+    head = b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for body in (b"no size\r\n{}\r\n0\r\n\r\n", b"2\r\n{}{}\r\n0\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(head + body)
+            assert client.recv(4096).startswith(b"HTTP/1.1 400 ")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 from flask import current_app, request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from web.services import services
@@ -85,7 +86,7 @@ def _read() -> bytes:
     try:
         with _in_time():
             data: bytes = request.environ["wsgi.input"].read(_expected(limit))
-    except OSError as exc:  # gunicorn: bad chunk, too late, or the client went away
+    except (OSError, ParseException) as exc:  # gunicorn: too late, the client went away, or a bad chunk
         raise BadRequest("The body could not be read.") from exc
     if len(data) > limit:
         raise RequestEntityTooLarge
