@@ -21,6 +21,7 @@ WHOLE = [
     "trickle",
     "cut-utf8",
     "crlf",
+    "cr",
     "close-delimited",
     "content-length",
     "gzip",
@@ -31,7 +32,7 @@ WHOLE = [
     "429",
     "503",
 ]
-CUT = ["cut-mid-chunk", "cut-clean", "cut-close-delimited", "cut-content-length"]
+CUT = ["cut-mid-chunk", "cut-clean", "cut-in-line", "finish-empty", "cut-close-delimited", "cut-content-length"]
 REFUSED = ["401", "404", "429-long", "500", "redirect", "html", "json", "no-answer", "too-long"]
 
 
@@ -78,6 +79,23 @@ def test_a_relay_that_was_cut_says_so_in_a_last_event_of_its_own(
         "error": {"message": "The model server broke off before the end of the answer.", "type": "upstream_error"}
     }
     assert before and all("choices" in chunk for chunk in before)
+
+
+@pytest.mark.parametrize("behaviour", CUT)
+def test_a_relay_that_was_cut_leaves_no_block_without_data(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    blocks = ask(upstream_server, tmp_path, behaviour, "/talkeAbout").data.split(b"\n\n")
+    assert blocks.pop() == b""
+    assert all(block.startswith(b"data: {") for block in blocks)
+
+
+@pytest.mark.parametrize("behaviour", WHOLE)
+def test_the_relay_adds_nothing_to_a_whole_answer(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    response = ask(upstream_server, tmp_path, behaviour, "/talkeAbout")
+    assert b"DONE" in response.data and b'"error"' not in response.data
 
 
 @pytest.mark.parametrize("behaviour", REFUSED)
