@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http
 import logging
+from urllib.parse import quote
 
 import orjson
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from relay.catalog import UnknownModel
 from relay.errors import BadUserId, Draining, JournalError, Overloaded, TalkaboutError, UpstreamError, UpstreamTimeout
@@ -24,6 +26,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(FieldError, _field)
     app.register_error_handler(UnknownModel, _unknown_model)
     app.register_error_handler(BadUserId, _bad_user_id)
+    app.register_error_handler(Draining, _draining)
     app.register_error_handler(TalkaboutError, _ours)
     app.register_error_handler(Exception, _unexpected)
 
@@ -75,6 +78,14 @@ def _unknown_model(error: UnknownModel) -> Response:
 
 def _bad_user_id(error: BadUserId) -> Response:
     return problem(422, error.public, field="user_id", code=error.code)
+
+
+def _draining(error: Draining) -> AnyResponse:
+    """Send a reader to another worker, as this one closes the connection: any other status ends an EventSource."""
+    if request.method != "GET":
+        return _ours(error)
+    query = request.query_string.decode("latin-1")
+    return redirect(quote(request.root_path + request.path) + (f"?{query}" if query else ""), 307)
 
 
 def _ours(error: TalkaboutError) -> Response:
