@@ -40,7 +40,9 @@ class Settings:
     upstream_key: str = row("", "secret", "API key for the model server.", secret=True)
     upstream_proxy: str = row("", "URL", "HTTP proxy on the way to the model server.", url=True)
     upstream_ca: str = row("", "file", "CA file for the model server; empty: the usual authorities.", file=True)
-    model: str = row("", "model id", "Default model; empty: the first that the model server lists.")
+    model: str = row(
+        "", "model id", "Default model; empty: the first that the model server lists, or `default` if it lists none."
+    )
     embedded_model: bool = row(True, "on/off", "Run SmolLM2-135M beside the server when no model server is set.")
     embedded_parallel: int = row(4, "answers", "Answers that the embedded model writes at once.", low=1, high=64)
     max_tokens: int = row(1024, "tokens", "Longest answer that is asked for.", low=1, high=1_000_000)

@@ -127,6 +127,16 @@ def test_an_upstream_that_is_not_there_is_a_502(tmp_path: Path) -> None:
     assert (response.status_code, response.json["code"]) == (502, "upstream_unreachable")
 
 
+def test_an_upstream_that_is_not_there_and_lists_nothing_is_a_502(tmp_path: Path) -> None:
+    client = create_app(
+        Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", upstream_retries=0)
+    ).test_client()
+    assert "<option selected>default</option>" in client.get("/").text
+    for model in ({}, {"model": "default"}, {"model": "other"}):
+        response = client.post("/talkeAbout", json={"prompt": "x", **model})
+        assert (response.status_code, response.json["code"]) == (502, "upstream_unreachable")
+
+
 @pytest.mark.parametrize("behaviour", ["error-string", "error-object"])
 def test_an_error_inside_the_stream_keeps_what_was_said(
     upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from flask import Blueprint, Response, render_template
 from markupsafe import escape
 
+from relay.catalog import UnknownModel
 from relay.errors import TalkaboutError
 from relay.pipe import Pipe
 from web.body import form_fields
@@ -29,12 +30,14 @@ def ask() -> Response | tuple[str, int]:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
     fields = form_fields().values
     prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
-    if mistake := _mistake(prompt, model):
+    if mistake := _mistake(prompt):
         return _page(model, draft=prompt, error=mistake), 422
     mark = secrets.token_hex(16)
     head, tail = _page(model, question=prompt, answer=mark).split(mark)
     try:
         stream = services().text(prompt, model or None, _ending(language()), lambda pipe: Framed(head, pipe, tail))
+    except UnknownModel:
+        return _page(draft=prompt, error=t("chat.error.model")), 422
     except TalkaboutError as error:
         return _page(model, draft=prompt, error=_words(error, language())), status_of(error)
     return stream.response("text/html")
@@ -66,13 +69,13 @@ def _page(model: str = "", **values: str) -> str:
     return render_template("chat.html", models=models, model=chosen, limit=here.settings.max_prompt_chars, **values)
 
 
-def _mistake(prompt: str, model: str) -> str:
+def _mistake(prompt: str) -> str:
     limit = services().settings.max_prompt_chars
     if not prompt.strip():
         return t("chat.error.blank")
     if len(prompt) > limit:
         return t("chat.error.long", length=len(prompt), limit=limit)
-    return t("chat.error.model") if model and model not in services().catalog.models() else ""
+    return ""
 
 
 def _ending(tag: str) -> Callable[[TalkaboutError], str]:
