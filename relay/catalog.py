@@ -122,5 +122,5 @@ class Catalog:
         return preferred.upstream, wanted
 
     def ready(self) -> bool:
-        """Tell if at least one upstream answers."""
-        return any(entry.alive() for entry in self.entries)
+        """Tell if the preferred upstream answers: the poem counts only where there is nothing else."""
+        return self.entries[0].alive()

@@ -35,7 +35,7 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Its journal and at least one upstream answer, and it is not being replaced."""
+    """Its journal and the preferred upstream answer, and it is not being replaced."""
     here = services()
     parts = {
         "journal": _journal_answers(),
