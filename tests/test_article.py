@@ -12,7 +12,7 @@ import requests
 from relay.poem import POEM
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
-from tests.streams import opened, read_events
+from tests.streams import events, opened, read_events
 
 EVENTS = {"Accept": "text/event-stream"}
 
@@ -36,6 +36,19 @@ def test_the_servlet_recites_the_poem_as_json_between_open_and_done(server: Serv
     first, *middle, last = read_events(method, f"{server.url}/talkeAbouttestEvent", **more)
     assert (first.event, last.event) == ("open", "done")
     assert "".join(json.loads(event.data)["content"] for event in middle) == POEM
+
+
+@pytest.mark.parametrize(
+    "data", ["[123456789012345678901234567890,-18446744073709551617]", '{"愛":[1.5,1e-07,"\\u0000"]}', "null"]
+)
+def test_what_is_sent_to_a_channel_arrives_unchanged(server: Server, data: str) -> None:
+    with opened("GET", f"{server.url}/sse/connect/unchanged") as reader:
+        arriving = events(reader)
+        next(arriving)
+        body = f'{{"data": {data}}}'.encode()
+        requests.post(f"{server.url}/sse/send/unchanged", body, headers={"Content-Type": "application/json"}, timeout=5)
+        got = next(arriving).data
+    assert got == data
 
 
 def test_event_streams_carry_the_headers_that_keep_proxies_from_holding_them(server: Server) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from relay.errors import BadEventField, TalkaboutError
@@ -37,10 +36,7 @@ def send(user_id: str) -> tuple[Response, int]:
     """Publish `data` to every open connection of a user, on every worker."""
     require_user(user_id)
     fields = json_fields()
-    try:
-        data = orjson.dumps(fields.anything("data")).decode()
-    except orjson.JSONEncodeError as exc:  # it reads a thousand levels, and writes a quarter of them
-        raise FieldError("data", "The field data is nested too deeply.") from exc
+    data = fields.as_json("data")
     event = fields.values.get("event")
     if event is not None and not isinstance(event, str):
         raise FieldError("event", "The field event must be a string.")
