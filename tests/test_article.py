@@ -29,6 +29,9 @@ def test_the_emitter_recites_the_poem_a_character_an_event_then_stop(server: Ser
         ("GET", {"params": {"prompt": "love"}}),
         ("POST", {"data": {"prompt": "love"}}),
         ("POST", {"json": {"prompt": "love"}}),
+        ("POST", {"files": {"prompt": (None, "love"), "more": ("more.txt", b"x" * 1000)}}),
+        ("POST", {"params": {"prompt": "love"}}),
+        ("POST", {"params": {"prompt": "love"}, "data": "x", "headers": {"Content-Type": "text/plain"}}),
     ],
 )
 def test_the_servlet_recites_the_poem_as_json_between_open_and_done(server: Server, request_: tuple[str, dict]) -> None:

@@ -99,6 +99,13 @@ def test_the_form_answers_in_the_page_with_the_composer_below(server: Server) ->
     assert page.index("data-answer") < page.index("data-composer")
 
 
+def test_a_form_in_parts_is_answered_too(server: Server) -> None:
+    parts = {"prompt": (None, "什麼是愛而不得?"), "model": (None, "poem")}
+    answer = requests.post(server.url, files=parts, headers=FORM, timeout=30)
+    assert text_of(answer.content.decode(), "data-question") == "什麼是愛而不得?"
+    assert text_of(answer.content.decode(), "data-answer") == POEM
+
+
 def test_a_question_with_markup_stays_text(server: Server) -> None:
     prompt = "<script>alert(1)</script>\r\n<img src=x onerror=alert(1)>"
     page = post(server, prompt=prompt).text

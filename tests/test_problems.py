@@ -11,6 +11,7 @@ import requests
 from tests.servers import Server
 
 JSON = {"Content-Type": "application/json"}
+PARTS = {"Content-Type": "multipart/form-data; boundary=x"}
 BAD = [
     # method, path, arguments, status, field
     ("POST", "/stream", {"data": b"{", "headers": JSON}, 400, None),
@@ -29,6 +30,12 @@ BAD = [
     ("POST", "/talkeAbout", {"json": {"prompt": None}}, 422, "prompt"),
     ("POST", "/talkeAbouttestSseEmitter", {"json": {}}, 422, "prompt"),
     ("POST", "/talkeAbouttestEvent", {"json": {"prompt": {}}}, 422, "prompt"),
+    ("POST", "/talkeAbouttestEvent", {"params": {"prompt": " "}}, 422, "prompt"),
+    ("POST", "/talkeAbouttestEvent", {"files": {"prompt": (None, " ")}}, 422, "prompt"),
+    ("POST", "/talkeAbouttestEvent", {"data": b"no parts", "headers": PARTS}, 400, None),
+    ("POST", "/talkeAbouttestEvent", {"data": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, None),
+    ("POST", "/talkeAbouttestEvent", {"files": {f"f{n}": (None, "x") for n in range(101)}}, 413, None),
+    ("POST", "/talkeAbouttestEvent", {"files": {"prompt": (None, "x" * 1_048_577)}}, 413, None),
     ("POST", "/sse/send/me", {"json": {}}, 422, "data"),
     ("POST", "/sse/send/me", {"data": b'{"data": %s}' % (b"[" * 300 + b"]" * 300), "headers": JSON}, 422, "data"),
     ("POST", "/sse/send/me", {"json": {"data": 1, "event": "a\nb"}}, 422, "event"),

@@ -15,7 +15,7 @@ from relay.emitter import SseEmitter
 from relay.errors import Draining, ReaderError, TalkaboutError
 from relay.poem import POEM
 from relay.sse import RETRY_MS, encode
-from web.body import Fields, form_fields, json_fields
+from web.body import FORMS, Fields, form_fields, json_fields
 from web.services import services
 from web.streams import EVENT_STREAM
 
@@ -59,9 +59,9 @@ def talke_about_test_event() -> Response:
 
 
 def _prompt_from_anywhere() -> Fields:
-    if request.method != "POST":
-        return Fields(request.args.to_dict())
-    return json_fields() if request.mimetype == "application/json" else form_fields()
+    if request.method == "POST" and request.mimetype == "application/json":
+        return json_fields()
+    return form_fields() if request.method == "POST" and request.mimetype in FORMS else Fields(request.args.to_dict())
 
 
 class Recital:

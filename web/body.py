@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -14,8 +15,11 @@ import orjson
 from flask import current_app, request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.formparser import FormDataParser
 
 from web.services import services
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _MAX_FORM_FIELDS = 100
 
@@ -76,14 +80,26 @@ def json_fields() -> Fields:
 
 
 def form_fields() -> Fields:
-    """Read an HTML form, sent as application/x-www-form-urlencoded. Raises 413 or 415."""
-    if request.mimetype != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType("Expected Content-Type: application/x-www-form-urlencoded.")
+    """Read an HTML form in either encoding; files in it are passed over. Raises 400, 413 or 415."""
+    if request.mimetype not in FORMS:
+        raise UnsupportedMediaType(f"Expected Content-Type: {' or '.join(FORMS)}.")
+    body = _read()
     try:
-        pairs = parse_qsl(_read().decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
+        return Fields(_multipart(body) if request.mimetype == "multipart/form-data" else _urlencoded(body))
     except ValueError as exc:
-        raise BadRequest("The form has too many fields.") from exc
-    return Fields(dict(pairs))
+        raise BadRequest("The form is broken or has too many fields.") from exc
+
+
+def _urlencoded(body: bytes) -> dict[str, str]:
+    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS))
+
+
+def _multipart(body: bytes) -> dict[str, str]:
+    parser = FormDataParser(max_form_parts=_MAX_FORM_FIELDS, silent=False)
+    _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
+    for file in files.values():
+        file.close()
+    return form.to_dict()
 
 
 def _read() -> bytes:
