@@ -92,6 +92,19 @@ def test_stream_answers_as_numbered_events_that_prove_themselves_whole(server: S
     assert done["sha256"] == hashlib.sha256(POEM.encode()).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/stream", {"name": "x", "model": None}),
+        ("/talkeAbout", {"prompt": "x", "model": None}),
+        ("/talkeAbouttestEvent", {"prompt": None}),
+        ("/sse/send/me", {"data": None, "event": None}),
+    ],
+)
+def test_an_optional_field_that_is_null_is_absent(server: Server, path: str, body: dict) -> None:
+    assert requests.post(server.url + path, json=body, timeout=30).ok
+
+
 def test_stream_tells_its_phases_in_order(server: Server) -> None:
     got = read_events("POST", f"{server.url}/stream", json={"name": "love"}, headers=EVENTS)
     phases = [json.loads(event.data)["phase"] for event in got if event.event == "phase"]

@@ -109,7 +109,7 @@ def stream() -> Response:
 def _question(field: str) -> tuple[str, str | None]:
     fields = json_fields()
     prompt = fields.text(field, services().settings.max_prompt_chars)
-    return prompt, fields.text("model", 256) if "model" in fields.values else None
+    return prompt, fields.text("model", 256, default="") or None
 
 
 def _ending(error: TalkaboutError) -> str:

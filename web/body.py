@@ -41,8 +41,10 @@ class Fields:
         self._body = body
 
     def text(self, name: str, max_chars: int, default: str | None = None) -> str:
-        """Take a text that is not blank; without a default it is required. Raises FieldError."""
-        value = self.values.get(name, default)
+        """Take a text that is not blank; null means absent, and without a default it is required. Raises FieldError."""
+        value = self.values.get(name)
+        if value is None:
+            value = default
         if value is None:
             raise FieldError(name, f"The field {name} is required.")
         if not isinstance(value, str):
