@@ -54,6 +54,11 @@ def test_what_is_sent_to_a_channel_arrives_unchanged(server: Server, data: str) 
     assert got == data
 
 
+def test_a_query_may_be_as_long_as_gunicorn_takes(server: Server) -> None:
+    prompt = "愛" * 900  # nine bytes each
+    assert read_events("GET", f"{server.url}/talkeAbouttestEvent", params={"prompt": prompt})[-1].event == "done"
+
+
 def test_event_streams_carry_the_headers_that_keep_proxies_from_holding_them(server: Server) -> None:
     with opened("GET", f"{server.url}/talkeAbouttestEvent") as response:
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
