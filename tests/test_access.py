@@ -56,6 +56,12 @@ def test_a_browser_without_a_session_is_led_to_the_login_page(client: FlaskClien
     assert (response.status_code, response.headers["Location"]) == (303, "/login")
 
 
+@pytest.mark.parametrize("path", ["/sse/connect/alice", "/talkeAbouttestEvent", "/metrics"])
+def test_a_program_is_never_led_to_the_login_page(client: FlaskClient, path: str) -> None:
+    response = client.get(path, headers={"Accept": "text/html"})
+    assert (response.status_code, response.mimetype) == (401, "application/problem+json")
+
+
 def test_the_login_page_gives_a_session_for_a_token(client: FlaskClient) -> None:
     response = client.post("/login", data={"token": "secret-of-alice"})
     cookie = response.headers["Set-Cookie"]

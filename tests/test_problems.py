@@ -68,6 +68,14 @@ def test_a_browser_that_opens_a_missing_page_gets_a_page(server: Server) -> None
     assert (response.status_code, response.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/stream"), ("POST", "/stream"), ("POST", "/sse/send/me")])
+def test_an_endpoint_answers_with_a_problem_document_whatever_is_accepted(
+    server: Server, method: str, path: str
+) -> None:
+    response = requests.request(method, server.url + path, headers={"Accept": "text/html"}, timeout=5)
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
 def test_a_write_from_another_sites_page_is_refused(server: Server) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}):
         response = requests.post(f"{server.url}/stream", json={"name": "x"}, headers=headers, timeout=5)

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from relay.errors import SettingError
 from relay.settings import Settings
+from web.accept import wants_page
 from web.body import form_fields
 
 access = Blueprint("access", __name__)
@@ -86,7 +87,7 @@ def _guard() -> AnyResponse | None:
     users = current_app.config["TALKABOUT_USERS"]
     if users is None or request.endpoint in _OPEN_TO_ALL or _token_digest() in users:
         return None
-    if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+    if request.method == "GET" and wants_page():
         return redirect("/login", 303)
     raise Unauthorized("A valid token is needed.", www_authenticate=WWWAuthenticate("bearer"))
 

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from relay.catalog import UnknownModel
 from relay.errors import BadUserId, Draining, JournalError, Overloaded, TalkaboutError, UpstreamError, UpstreamTimeout
+from web.accept import is_lost, wants_page
 from web.body import FieldError
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,12 @@ def init_app(app: Flask) -> None:
 
 
 def problem(status: int, detail: str, retry_after_s: int | None = None, **more: str) -> Response:
-    """Make the response of an error: HTML for a browser that opens a page, else application/problem+json.
+    """Make the response of an error: HTML for a browser that wants a page, else application/problem+json.
 
     `more` are further members of the problem document, as `field` or `code`.
     """
     title = http.HTTPStatus(status).phrase
-    if _wants_page():
+    if wants_page() or is_lost():
         response = Response(render_template("error.html", status=status, title=title, detail=detail), status)
     else:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
@@ -54,10 +55,6 @@ def status_of(error: TalkaboutError) -> int:
     if isinstance(error, UpstreamTimeout):
         return 504
     return 502 if isinstance(error, UpstreamError) else 500
-
-
-def _wants_page() -> bool:
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def _http(error: HTTPException) -> Response:
