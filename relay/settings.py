@@ -83,7 +83,20 @@ def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = "
     """
     found = {k: v for k, v in dotenv_values(dotenv).items() if v is not None} if dotenv else {}
     found.update(os.environ if environ is None else environ)
-    return Settings(**{f.name: _read(f, found) for f in fields(Settings)})
+    settings = Settings(**{f.name: _read(f, found) for f in fields(Settings)})
+    if settings.auth == "token":
+        users_by_token(settings)
+    return settings
+
+
+def users_by_token(settings: Settings) -> dict[str, str]:
+    """Map each token to its user. Raises SettingError if there is none, or what stands there are no pairs."""
+    pairs = [pair.partition("=") for pair in settings.tokens.split()]
+    if not pairs:
+        raise SettingError(f"{PREFIX}TOKENS: {PREFIX}AUTH=token needs at least one user=token pair")
+    if not all(user and token for user, _, token in pairs):
+        raise SettingError(f"{PREFIX}TOKENS: expected user=token pairs, separated by blanks")
+    return {token: user for user, _, token in pairs}
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

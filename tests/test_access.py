@@ -8,7 +8,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import create_app
-from relay.errors import SettingError
 from relay.settings import Settings
 
 ALICE = {"Authorization": "Bearer secret-of-alice"}
@@ -99,9 +98,3 @@ def test_another_sites_page_cannot_use_a_session(client: FlaskClient) -> None:
 def test_the_cookie_is_secure_where_the_client_came_by_https(client: FlaskClient) -> None:
     response = client.post("/login", data={"token": "secret-of-alice"}, base_url="https://localhost")
     assert "Secure" in response.headers["Set-Cookie"]
-
-
-@pytest.mark.parametrize("tokens", ["", "alice", "=secret", "alice="])
-def test_tokens_that_are_none_stop_the_start(tmp_path: Path, tokens: str) -> None:
-    with pytest.raises(SettingError, match="TALKABOUT_TOKENS"):
-        create_app(Settings(data_dir=tmp_path, auth="token", tokens=tokens))
