@@ -185,6 +185,6 @@ def test_a_full_server_says_so_and_keeps_the_question(tmp_path: Path) -> None:
     full = Server(tmp_path, TALKABOUT_POEM_DELAY_MS="50", TALKABOUT_MAX_STREAMS="1")
     with full, requests.post(full.url, data={"prompt": "x"}, headers=FORM, stream=True, timeout=30):
         answer = post(full, prompt="second")
-        assert answer.status_code == 503
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
         assert "Too many answers" in text_of(answer.text, "data-field-error")
         assert text_of(answer.text, "id", "prompt").strip() == "second"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
 from markupsafe import escape
 
 from relay.catalog import UnknownModel
@@ -13,7 +14,7 @@ from relay.errors import TalkaboutError
 from relay.pipe import Pipe
 from web.body import form_fields
 from web.i18n import catalogue, language, t
-from web.problems import status_of
+from web.problems import retry_after, status_of
 from web.services import services
 
 pages = Blueprint("pages", __name__)
@@ -26,7 +27,7 @@ def chat() -> str:
 
 
 @pages.post("/")
-def ask() -> Response | tuple[str, int]:
+def ask() -> ResponseReturnValue:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
     fields = form_fields().values
     prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
@@ -39,7 +40,8 @@ def ask() -> Response | tuple[str, int]:
     except UnknownModel:
         return _page(draft=prompt, error=t("chat.error.model")), 422
     except TalkaboutError as error:
-        return _page(model, draft=prompt, error=_words(error, language())), status_of(error)
+        status = status_of(error)
+        return _page(model, draft=prompt, error=_words(error, language())), status, retry_after(status)
     return stream.response("text/html")
 
 

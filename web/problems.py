@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def problem(status: int, detail: str, retry_after_s: int | None = None, **more: str) -> Response:
+def problem(status: int, detail: str, **more: str) -> Response:
     """Make the response of an error: HTML for a browser that wants a page, else application/problem+json.
 
     `more` are further members of the problem document, as `field` or `code`.
@@ -43,9 +43,13 @@ def problem(status: int, detail: str, retry_after_s: int | None = None, **more: 
     else:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
         response = Response(orjson.dumps(body), status, mimetype="application/problem+json")
-    if retry_after_s:
-        response.headers["Retry-After"] = str(retry_after_s)
+    response.headers.update(retry_after(status))
     return response
+
+
+def retry_after(status: int) -> dict[str, str]:
+    """Make the header that tells a client when to come back, for what passes by itself."""
+    return {"Retry-After": str(_BUSY_RETRY_AFTER_S)} if status in (429, 503) else {}
 
 
 def status_of(error: TalkaboutError) -> int:
@@ -87,8 +91,7 @@ def _draining(error: Draining) -> AnyResponse:
 
 def _ours(error: TalkaboutError) -> Response:
     log.warning("%s: %s", type(error).__name__, error)
-    status = status_of(error)
-    return problem(status, error.public, _BUSY_RETRY_AFTER_S if status == 503 else None, code=error.code)
+    return problem(status_of(error), error.public, code=error.code)
 
 
 def _unexpected(error: Exception) -> Response:
