@@ -17,7 +17,7 @@ from relay.poem import POEM
 from relay.sse import RETRY_MS, encode
 from web.body import FORMS, Fields, form_fields, json_fields
 from web.services import services
-from web.streams import EVENT_STREAM
+from web.streams import EVENT_STREAM, headers_alone
 
 article = Blueprint("article", __name__)
 
@@ -53,8 +53,8 @@ def talke_about_test_event() -> Response:
     """Recite the poem straight into the response: `open`, a JSON object a character, `done`."""
     here = services()
     _prompt_from_anywhere().text("prompt", here.settings.max_prompt_chars, default="")
-    if request.method == "HEAD":  # Werkzeug would neither run the generator nor close it
-        return Response(mimetype=EVENT_STREAM)
+    if request.method == "HEAD":
+        return headers_alone()
     return here.streams.admit(Recital(here.settings.poem_delay_ms / 1000)).response()
 
 

@@ -8,7 +8,7 @@ from relay.errors import BadEventField, TalkaboutError
 from web.access import require_user
 from web.body import FieldError, json_fields
 from web.services import services
-from web.streams import EVENT_STREAM
+from web.streams import headers_alone
 
 channel = Blueprint("channel", __name__)
 
@@ -20,7 +20,7 @@ def connect(user_id: str) -> Response:
     """Follow a user's channel; `Last-Event-ID` (header or query) replays what was missed."""
     require_user(user_id)
     if request.method == "HEAD":
-        return Response(mimetype=EVENT_STREAM)
+        return headers_alone()
     here = services()
     last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
     pipe = here.channels.subscribe(user_id, last)

@@ -32,6 +32,11 @@ _TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given u
 OPEN = Gauge("talkabout_streams_open", "Open streams.", multiprocess_mode="livesum")
 
 
+def headers_alone() -> Response:
+    """Answer HEAD as GET would, without a stream: Werkzeug would neither run its generator nor close it."""
+    return Response(iter(()), mimetype=EVENT_STREAM, headers=HEADERS)  # of a list it would send the length, 0
+
+
 class Source(Protocol):
     """What can be streamed: a relay.pipe.Pipe, or anything else that can be iterated and abandoned."""
 
