@@ -91,6 +91,21 @@ def test_stream_answers_as_raw_text(server: Server) -> None:
     assert response.content.decode() == POEM
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("TEXT/Event-Stream", "text/event-stream"),
+        ("text/plain, text/event-stream; charset=utf-8; q=0.5", "text/event-stream"),
+        ("text/event-stream;q=0", "text/plain"),
+        ("text/event-streams", "text/plain"),
+        ("*/*", "text/plain"),
+    ],
+)
+def test_stream_answers_with_events_if_they_are_named(server: Server, accept: str, kind: str) -> None:
+    with opened("POST", f"{server.url}/stream", json={"name": "x"}, headers={"Accept": accept}) as response:
+        assert response.headers["Content-Type"].startswith(f"{kind};")
+
+
 def test_stream_answers_as_numbered_events_that_prove_themselves_whole(server: Server) -> None:
     got = read_events("POST", f"{server.url}/stream", json={"name": "love"}, headers=EVENTS)
     answer = json.loads(got[0].data)["answer"]

@@ -15,9 +15,10 @@ from relay.emitter import SseEmitter
 from relay.errors import Draining, ReaderError, TalkaboutError
 from relay.poem import POEM
 from relay.sse import RETRY_MS, encode
+from web.accept import wants_events
 from web.body import FORMS, Fields, form_fields, json_fields
 from web.services import services
-from web.streams import EVENT_STREAM, headers_alone
+from web.streams import headers_alone
 
 article = Blueprint("article", __name__)
 
@@ -101,7 +102,7 @@ def talke_about() -> Response:
 def stream() -> Response:
     """Answer the prompt `name` as raw text or, where the client accepts one, as an event stream."""
     prompt, model = _question("name")
-    if EVENT_STREAM in request.headers.get("Accept", ""):
+    if wants_events():
         return services().events(prompt, model).response()
     return services().text(prompt, model, _ending).response("text/plain")
 

@@ -18,10 +18,10 @@ from flask import Response, request
 from prometheus_client import Gauge
 
 from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError
+from web.accept import EVENT_STREAM
 
 log = logging.getLogger(__name__)
 
-EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 _SWEEP_S = 0.4  # a gone client is noticed within a second
