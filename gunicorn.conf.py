@@ -34,6 +34,7 @@ worker_connections = 2 * settings.max_streams + 1000  # the cap is ours, with a 
 timeout = 30
 graceful_timeout = int(settings.drain_s) + 10
 keepalive = 5  # 0 would lift the time limit on reading request headers
+limit_request_line = 8190  # the most there is: a prompt may stand in a query
 control_socket_disable = True  # one fixed path a user: a second server would take it over
 max_requests = 0  # a worker that ends by count refuses connections while its streams run
 

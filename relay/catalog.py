@@ -7,13 +7,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from relay.errors import TalkaboutError, UpstreamError, UpstreamUnreachable
+from relay.errors import TalkaboutError, UpstreamError, UpstreamNotAStream, UpstreamRefused
 from relay.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
+STAND_IN = "default"  # stands for the preferred upstream's model where that lists none
+
 _REMEMBER_S = 30.0
 _REMEMBER_ALIVE_S = 5.0  # also how soon an upstream that failed is asked again
+_NO_SUCH_ROUTE = (404, 405, 501)
 
 
 class UnknownModel(TalkaboutError):
@@ -35,13 +38,20 @@ class Entry:
     _listed: list[str] = field(default_factory=list)
     _answers: bool = False
     _asked_at: float = float("-inf")
+    _asking: threading.Thread = field(default_factory=threading.Thread)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _first_answer: threading.Event = field(default_factory=threading.Event)
 
     def models(self) -> list[str]:
         """List the models as of a while ago; an upstream that does not answer keeps those it listed last."""
         if not self.known:
-            self._ask_again_after(_REMEMBER_S if self._answers else _REMEMBER_ALIVE_S)
+            self._ask_again_after(_REMEMBER_S if self._answers and self._listed else _REMEMBER_ALIVE_S)
+        return list(self.known) or self._listed
+
+    def models_now(self) -> list[str]:
+        """List the models; where none are known, ask again and wait for the answer, all who wait for the same one."""
+        if not self.models():
+            self._ask_again_after(0).join()
         return list(self.known) or self._listed
 
     def alive(self) -> bool:
@@ -49,23 +59,32 @@ class Entry:
         self._ask_again_after(_REMEMBER_ALIVE_S)
         return self._answers
 
-    def _ask_again_after(self, seconds: float) -> None:
+    def _ask_again_after(self, seconds: float) -> threading.Thread:
         with self._lock:
             now = time.monotonic()
-            if now - self._asked_at > seconds:
+            if not self._asking.is_alive() and now - self._asked_at >= seconds:
                 self._asked_at = now
-                threading.Thread(target=self._ask, daemon=True).start()
+                self._asking = threading.Thread(target=self._ask, daemon=True)
+                self._asking.start()
+            asking = self._asking
         self._first_answer.wait()
+        return asking
 
     def _ask(self) -> None:
         try:
             self._listed = self.upstream.models()
-            self._answers = bool(self._listed)
+            self._answers = True
         except UpstreamError as exc:
-            self._answers = False
+            self._answers = _answers_without_a_list(exc)
             log.warning("%s lists no models: %s", self.upstream.name, exc)
         finally:
             self._first_answer.set()
+
+
+def _answers_without_a_list(error: UpstreamError) -> bool:
+    """Tell if a model server is there that just has no list: many that only complete have none."""
+    no_route = isinstance(error, UpstreamRefused) and error.status in _NO_SUCH_ROUTE
+    return no_route or isinstance(error, UpstreamNotAStream)
 
 
 class Catalog:
@@ -77,29 +96,31 @@ class Catalog:
 
     def models(self) -> list[str]:
         """List every model id once, the default first."""
-        ids = [self._default] if self._default else []
-        return list(dict.fromkeys(ids + [model for entry in self.entries for model in entry.models()]))
+        return list(dict.fromkeys([self.default(), *(model for entry in self.entries for model in entry.models())]))
 
     def default(self) -> str:
-        """Name the model that is asked when none is named. Raises UpstreamUnreachable if its upstream lists none."""
-        preferred = self._default or next(iter(self.entries[0].models()), "")
-        if not preferred:
-            raise UpstreamUnreachable(f"{self.entries[0].upstream.name} lists no models and TALKABOUT_MODEL is not set")
-        return preferred
+        """Name the model that is asked when none is named; `default` if the preferred upstream lists none."""
+        return self._default or next(iter(self.entries[0].models()), STAND_IN)
 
     def find(self, model: str | None) -> tuple[Upstream, str]:
-        """Find the upstream of a model, or of the default one. Raises UnknownModel or UpstreamUnreachable.
+        """Find the upstream of a model, or of the default one. Raises UnknownModel.
 
-        The model that the operator set belongs to the first upstream, listed there or not.
+        The model that the operator set belongs to the preferred upstream, listed there or not; so does any model that
+        nobody lists, while the preferred upstream lists none: it may have it, and says so itself if it has not.
         """
-        wanted = model or self.default()
+        preferred, wanted = self.entries[0], model or self.default()
         if wanted == self._default:
-            return self.entries[0].upstream, wanted
+            return preferred.upstream, wanted
         for entry in self.entries:
             if wanted in entry.models():
                 return entry.upstream, wanted
-        raise UnknownModel(wanted)
+        listed = preferred.models_now()
+        if listed and wanted == STAND_IN:
+            return preferred.upstream, self.default()
+        if listed and wanted not in listed:
+            raise UnknownModel(wanted)
+        return preferred.upstream, wanted
 
     def ready(self) -> bool:
-        """Tell if at least one upstream answers."""
-        return any(entry.alive() for entry in self.entries)
+        """Tell if the preferred upstream answers: the poem counts only where there is nothing else."""
+        return self.entries[0].alive()

@@ -15,7 +15,7 @@ from relay.upstream import Call
 
 # What the end of a completion looks like. Looked for only once the stream is over, in its last blocks: text that a
 # model writes stands inside JSON, where its quotes are escaped, so that it can never look like this.
-_END = re.compile(rb'^data: ?\[DONE\]|"finish_reason": ?"|^data: ?\{"error"', re.MULTILINE)
+_END = re.compile(rb'(?:^|[\r\n])data: ?(?:\[DONE\]|\{ ?"error")|"finish_reason" ?: ?"[^"]')
 _BLOCKS_AT_THE_END = 32
 
 
@@ -33,8 +33,7 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> None:
             if block := lines.feed(chunk):
                 seen.append(block)
                 pipe.put(block)
-        seen.append(lines.rest)
-        if not _END.search(b"".join(seen)):
+        if not _END.search(b"".join(seen) + lines.rest):
             raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
         last = lines.rest
     except TalkaboutError as error:

@@ -44,7 +44,9 @@ class Settings:
     upstream_key: str = row("", "secret", "API key for the model server.", secret=True)
     upstream_proxy: str = row("", "URL", "HTTP proxy on the way to the model server.", url=True)
     upstream_ca: str = row("", "file", "CA file for the model server; empty: the usual authorities.", file=True)
-    model: str = row("", "model id", "Default model; empty: the first that the model server lists.")
+    model: str = row(
+        "", "model id", "Default model; empty: the first that the model server lists, or `default` if it lists none."
+    )
     embedded_model: bool = row(True, "on/off", "Run SmolLM2-135M beside the server when no model server is set.")
     embedded_parallel: int = row(4, "answers", "Answers that the embedded model writes at once.", low=1, high=64)
     max_tokens: int = row(1024, "tokens", "Longest answer that is asked for.", low=1, high=1_000_000)
@@ -108,7 +110,20 @@ def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = "
     """
     found = {k: v for k, v in dotenv_values(dotenv).items() if v is not None} if dotenv else {}
     found.update(os.environ if environ is None else environ)
-    return Settings(**{f.name: _read(f, found) for f in fields(Settings)})
+    settings = Settings(**{f.name: _read(f, found) for f in fields(Settings)})
+    if settings.auth == "token":
+        users_by_token(settings)
+    return settings
+
+
+def users_by_token(settings: Settings) -> dict[str, str]:
+    """Map each token to its user. Raises SettingError if there is none, or what stands there are no pairs."""
+    pairs = [pair.partition("=") for pair in settings.tokens.split()]
+    if not pairs:
+        raise SettingError(f"{PREFIX}TOKENS: {PREFIX}AUTH=token needs at least one user=token pair")
+    if not all(user and token for user, _, token in pairs):
+        raise SettingError(f"{PREFIX}TOKENS: expected user=token pairs, separated by blanks")
+    return {token: user for user, _, token in pairs}
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

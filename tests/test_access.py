@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 
 from answers.migrate import migrate
 from app import create_app
-from relay.errors import SettingError
 from relay.settings import Settings
 
 ALICE = {"Authorization": "Bearer secret-of-alice"}
@@ -58,6 +57,12 @@ def test_a_browser_without_a_session_is_led_to_the_login_page(client: FlaskClien
     assert (response.status_code, response.headers["Location"]) == (303, "/login")
 
 
+@pytest.mark.parametrize("path", ["/sse/connect/alice", "/talkeAbouttestEvent", "/metrics"])
+def test_a_program_is_never_led_to_the_login_page(client: FlaskClient, path: str) -> None:
+    response = client.get(path, headers={"Accept": "text/html"})
+    assert (response.status_code, response.mimetype) == (401, "application/problem+json")
+
+
 def test_the_login_page_gives_a_session_for_a_token(client: FlaskClient) -> None:
     response = client.post("/login", data={"token": "secret-of-alice"})
     cookie = response.headers["Set-Cookie"]
@@ -95,9 +100,3 @@ def test_another_sites_page_cannot_use_a_session(client: FlaskClient) -> None:
 def test_the_cookie_is_secure_where_the_client_came_by_https(client: FlaskClient) -> None:
     response = client.post("/login", data={"token": "secret-of-alice"}, base_url="https://localhost")
     assert "Secure" in response.headers["Set-Cookie"]
-
-
-@pytest.mark.parametrize("tokens", ["", "alice", "=secret", "alice="])
-def test_tokens_that_are_none_stop_the_start(tmp_path: Path, tokens: str) -> None:
-    with pytest.raises(SettingError, match="TALKABOUT_TOKENS"):
-        create_app(Settings(data_dir=tmp_path, auth="token", tokens=tokens))

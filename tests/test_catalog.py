@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from relay import catalog
-from relay.catalog import Catalog, Entry, UnknownModel
-from relay.errors import UpstreamUnreachable
+from relay.catalog import STAND_IN, Catalog, Entry, UnknownModel
 from relay.upstream import Upstream
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import MODEL
@@ -65,8 +64,7 @@ def test_an_upstream_that_stops_answering_keeps_its_list_and_is_not_alive(
 
 def test_an_upstream_that_comes_back_is_found_again(upstream_server: MisbehavingServer, forgetful: None) -> None:
     asked = Entry(Upstream("test", "http://127.0.0.1:9"))
-    with pytest.raises(UpstreamUnreachable):
-        Catalog([asked]).default()
+    assert asked.models() == [] and not asked.alive()
     asked.upstream = entry(upstream_server).upstream
     until(lambda: asked.models() == [MODEL] and asked.alive())
 
@@ -76,6 +74,31 @@ def test_a_model_that_nobody_has_is_unknown(upstream_server: MisbehavingServer) 
     assert models.find("known")[1] == "known" and models.find(None)[1] == MODEL
     with pytest.raises(UnknownModel):
         models.find("no such")
+
+
+@pytest.mark.parametrize("behaviour", ["404", "html", "list-empty", "500", "no-answer"])
+def test_default_stands_for_an_upstream_that_lists_nothing(upstream_server: MisbehavingServer, behaviour: str) -> None:
+    first = entry(upstream_server, behaviour)
+    models = Catalog([first, Entry(Upstream("other", "http://127.0.0.1:9"), ("known",))])
+    assert models.models() == [STAND_IN, "known"]
+    assert models.find(None) == models.find(STAND_IN) == (first.upstream, STAND_IN)
+    assert models.find("whatever") == (first.upstream, "whatever")
+    assert models.find("known")[1] == "known"
+
+
+@pytest.mark.parametrize("behaviour", ["404", "html", "list-empty"])
+def test_an_upstream_that_only_has_no_list_is_alive(upstream_server: MisbehavingServer, behaviour: str) -> None:
+    assert entry(upstream_server, behaviour).alive()
+    assert not entry(upstream_server, "500").alive()
+
+
+@pytest.mark.parametrize("wanted", [None, STAND_IN, MODEL])
+def test_an_upstream_that_comes_back_is_used_at_once(upstream_server: MisbehavingServer, wanted: str | None) -> None:
+    asked = Entry(Upstream("test", "http://127.0.0.1:9"))
+    models = Catalog([asked])
+    assert models.models() == [STAND_IN]
+    asked.upstream = entry(upstream_server).upstream
+    assert models.find(wanted) == (asked.upstream, MODEL)
 
 
 def test_the_model_that_the_operator_set_is_asked_without_a_list(upstream_server: MisbehavingServer) -> None:

@@ -189,7 +189,7 @@ def test_the_unit_does_not_reload_what_would_not_start(service: Service) -> None
 
 
 def test_the_unit_writes_in_its_own_folder_for_its_own_eyes(service: Service) -> None:
-    assert requests.get(f"{service.url}/readyz", timeout=30).ok
+    until(lambda: requests.get(f"{service.url}/readyz", timeout=30).ok, "the embedded model")
     found = {path.name: path.stat() for path in service.state.rglob("*")}
     assert {"journal.sqlite3", "secret_key", "embedded-model.log"} <= found.keys()
     assert {status.st_mode & 0o077 for status in found.values()} == {0}
@@ -199,7 +199,7 @@ def test_the_unit_writes_in_its_own_folder_for_its_own_eyes(service: Service) ->
 def test_an_upgrade_in_place_is_refused_and_leaves_the_server_as_it_was(service: Service) -> None:
     service.main.send_signal(signal.SIGUSR2)
     until(lambda: "Address already in use" in service.log.read_text(), "the refusal")
-    assert requests.get(f"{service.url}/readyz", timeout=30).ok
+    until(lambda: requests.get(f"{service.url}/readyz", timeout=30).ok, "the embedded model")
     service.main.send_signal(signal.SIGTERM)
     assert service.main.wait(PATIENCE_S) == 0
 

@@ -66,6 +66,36 @@ def test_a_kept_connection_ends_with_its_drained_stream(tmp_path: Path) -> None:
         assert time.monotonic() - ended_at < PROMISED_S + BUSY_MACHINE_S  # gunicorn would wait five seconds for more
 
 
+def ask_again_while_it_drains(server: Server, request: bytes) -> bytes:
+    """Send a request on a connection that is kept with a worker that drains; give the whole reply."""
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as kept,
+        opened("GET", f"{server.url}/sse/connect/me") as reader,
+    ):
+        kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not kept.recv(65536).endswith(b'{"status":"ok"}\n'):
+            pass
+        server.process.send_signal(signal.SIGHUP)
+        assert list(events(reader))[-1].event == "done"
+        kept.sendall(request)
+        return b"".join(iter(lambda: kept.recv(65536), b""))
+
+
+def test_a_reader_that_meets_a_draining_worker_is_sent_to_the_next(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        path = b"/sse/connect/a%3F%E6%84%9B?last_event_id=1&x=%20"
+        reply = ask_again_while_it_drains(server, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert reply.startswith(b"HTTP/1.1 307 ")
+    assert b"\r\nLocation: " + path + b"\r\n" in reply and b"\r\nConnection: close\r\n" in reply
+
+
+def test_a_question_that_meets_a_draining_worker_is_refused_for_now(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        head = b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+        reply = ask_again_while_it_drains(server, head + b'{"name":"x"}')
+    assert reply.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: " in reply
+
+
 def linked_project(folder: Path) -> Path:
     """Make a copy of the project out of links, in which an .env can stand."""
     (folder / "project").mkdir()

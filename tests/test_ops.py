@@ -37,6 +37,12 @@ def test_a_server_without_a_journal_lives_and_is_not_ready(tmp_path: Path) -> No
     assert client.post("/sse/send/me", json={"data": 1}).status_code == 503
 
 
+def test_a_server_whose_model_server_is_away_is_not_ready(tmp_path: Path) -> None:
+    client = create_app(Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", model="m")).test_client()
+    response = client.get("/readyz")
+    assert (response.status_code, response.json["upstream"], response.json["journal"]) == (503, False, True)
+
+
 def test_metrics_count_the_streams_of_all_workers(server: Server) -> None:
     with opened("GET", f"{server.url}/sse/connect/a"), opened("GET", f"{server.url}/sse/connect/b"):
         while metric(server, "talkabout_streams_open") < 2:

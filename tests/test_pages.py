@@ -100,6 +100,13 @@ def test_the_form_answers_in_the_page_with_the_composer_below(server: Server) ->
     assert page.index("data-answer") < page.index("data-composer")
 
 
+def test_a_form_in_parts_is_answered_too(server: Server) -> None:
+    parts = {"prompt": (None, "什麼是愛而不得?"), "model": (None, "poem")}
+    answer = requests.post(server.url, files=parts, headers=FORM, timeout=30)
+    assert text_of(answer.content.decode(), "data-question") == "什麼是愛而不得?"
+    assert text_of(answer.content.decode(), "data-answer") == POEM
+
+
 def test_a_question_with_markup_stays_text(server: Server) -> None:
     prompt = "<script>alert(1)</script>\r\n<img src=x onerror=alert(1)>"
     page = post(server, prompt=prompt).text
@@ -181,6 +188,34 @@ def test_a_full_server_says_so_and_keeps_the_question(tmp_path: Path) -> None:
     full = Server(tmp_path, TALKABOUT_POEM_DELAY_MS="50", TALKABOUT_MAX_STREAMS="1")
     with full, requests.post(full.url, data={"prompt": "x"}, headers=FORM, stream=True, timeout=30):
         answer = post(full, prompt="second")
-        assert answer.status_code == 503
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
         assert "Too many answers" in text_of(answer.text, "data-field-error")
         assert text_of(answer.text, "id", "prompt").strip() == "second"
+
+
+def test_a_conversation_is_a_page_of_its_own_where_markup_stays_text(server: Server) -> None:
+    prompt = "<img src=x onerror=alert(1)>"
+    with requests.Session() as browser:
+        browser.get(server.url, timeout=30)
+        asked = browser.post(f"{server.url}/api/answers", json={"prompt": prompt}, timeout=30).json()
+        browser.get(f"{server.url}{asked['events']}", timeout=30)  # until its end
+        answer = browser.get(f"{server.url}/c/{asked['conversation']}", timeout=30)
+    answer.encoding = "utf-8"
+    assert (text_of(answer.text, "data-question"), text_of(answer.text, "data-answer")) == (prompt, POEM)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_an_answer_that_runs_is_shown_as_far_as_it_is_written(tmp_path: Path) -> None:
+    with Server(tmp_path, TALKABOUT_POEM_DELAY_MS="50") as slow:
+        asked = requests.post(f"{slow.url}/api/answers", json={"prompt": "x"}, timeout=30).json()
+        page = ""
+        while "東邊" not in page:
+            page = requests.get(f"{slow.url}/c/{asked['conversation']}", timeout=30).content.decode()
+        assert POEM.startswith(text_of(page, "data-answer"))
+        assert f'data-answer-id="{asked["answer"]}"' in page
+        assert 'data-state="running"' in page
+
+
+def test_a_conversation_that_is_not_there_is_a_page_in_words(server: Server) -> None:
+    answer = requests.get(f"{server.url}/c/nobody's", headers={"Accept": "text/html"}, timeout=30)
+    assert (answer.status_code, "There is no such page." in answer.text) == (404, True)

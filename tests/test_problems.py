@@ -11,6 +11,7 @@ import requests
 from tests.servers import Server
 
 JSON = {"Content-Type": "application/json"}
+PARTS = {"Content-Type": "multipart/form-data; boundary=x"}
 BAD = [
     # method, path, arguments, status, field
     ("POST", "/stream", {"data": b"{", "headers": JSON}, 400, None),
@@ -29,7 +30,14 @@ BAD = [
     ("POST", "/talkeAbout", {"json": {"prompt": None}}, 422, "prompt"),
     ("POST", "/talkeAbouttestSseEmitter", {"json": {}}, 422, "prompt"),
     ("POST", "/talkeAbouttestEvent", {"json": {"prompt": {}}}, 422, "prompt"),
+    ("POST", "/talkeAbouttestEvent", {"params": {"prompt": " "}}, 422, "prompt"),
+    ("POST", "/talkeAbouttestEvent", {"files": {"prompt": (None, " ")}}, 422, "prompt"),
+    ("POST", "/talkeAbouttestEvent", {"data": b"no parts", "headers": PARTS}, 400, None),
+    ("POST", "/talkeAbouttestEvent", {"data": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, None),
+    ("POST", "/talkeAbouttestEvent", {"files": {f"f{n}": (None, "x") for n in range(101)}}, 413, None),
+    ("POST", "/talkeAbouttestEvent", {"files": {"prompt": (None, "x" * 1_048_577)}}, 413, None),
     ("POST", "/sse/send/me", {"json": {}}, 422, "data"),
+    ("POST", "/sse/send/me", {"data": b'{"data": %s}' % (b"[" * 300 + b"]" * 300), "headers": JSON}, 422, "data"),
     ("POST", "/sse/send/me", {"json": {"data": 1, "event": "a\nb"}}, 422, "event"),
     ("POST", "/sse/send/me", {"json": {"data": 1, "event": 7}}, 422, "event"),
     ("GET", "/nowhere", {}, 404, None),
@@ -60,6 +68,14 @@ def test_a_browser_that_opens_a_missing_page_gets_a_page(server: Server) -> None
     assert (response.status_code, response.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/stream"), ("POST", "/stream"), ("POST", "/sse/send/me")])
+def test_an_endpoint_answers_with_a_problem_document_whatever_is_accepted(
+    server: Server, method: str, path: str
+) -> None:
+    response = requests.request(method, server.url + path, headers={"Accept": "text/html"}, timeout=5)
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
 def test_a_write_from_another_sites_page_is_refused(server: Server) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}):
         response = requests.post(f"{server.url}/stream", json={"name": "x"}, headers=headers, timeout=5)
@@ -84,3 +100,11 @@ def test_a_body_that_ends_too_early_is_a_bad_request(server: Server) -> None:
         )
         client.shutdown(socket.SHUT_WR)
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_chunk_that_is_none_is_a_bad_request(server: Server) -> None:
+    head = b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for body in (b"no size\r\n{}\r\n0\r\n\r\n", b"2\r\n{}{}\r\n0\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(head + body)
+            assert client.recv(4096).startswith(b"HTTP/1.1 400 ")

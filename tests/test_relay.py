@@ -20,6 +20,7 @@ WHOLE = [
     "trickle",
     "cut-utf8",
     "crlf",
+    "cr",
     "close-delimited",
     "content-length",
     "gzip",
@@ -30,7 +31,7 @@ WHOLE = [
     "429",
     "503",
 ]
-CUT = ["cut-mid-chunk", "cut-clean", "cut-close-delimited", "cut-content-length"]
+CUT = ["cut-mid-chunk", "cut-clean", "cut-in-line", "finish-empty", "cut-close-delimited", "cut-content-length"]
 REFUSED = ["401", "404", "429-long", "500", "redirect", "html", "json", "no-answer", "too-long"]
 
 
@@ -80,6 +81,23 @@ def test_a_relay_that_was_cut_says_so_in_a_last_event_of_its_own(
     assert before and all("choices" in chunk for chunk in before)
 
 
+@pytest.mark.parametrize("behaviour", CUT)
+def test_a_relay_that_was_cut_leaves_no_block_without_data(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    blocks = ask(upstream_server, tmp_path, behaviour, "/talkeAbout").data.split(b"\n\n")
+    assert blocks.pop() == b""
+    assert all(block.startswith(b"data: {") for block in blocks)
+
+
+@pytest.mark.parametrize("behaviour", WHOLE)
+def test_the_relay_adds_nothing_to_a_whole_answer(
+    upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
+) -> None:
+    response = ask(upstream_server, tmp_path, behaviour, "/talkeAbout")
+    assert b"DONE" in response.data and b'"error"' not in response.data
+
+
 @pytest.mark.parametrize("behaviour", REFUSED)
 def test_what_fails_before_the_stream_is_a_502(
     upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str
@@ -109,6 +127,14 @@ def test_an_upstream_that_is_not_there_is_a_502(tmp_path: Path) -> None:
     ) as asking:
         response = asking.post("/talkeAbout", json={"prompt": "x"})
     assert (response.status_code, response.json["code"]) == (502, "upstream_unreachable")
+
+
+def test_an_upstream_that_is_not_there_and_lists_nothing_is_a_502(tmp_path: Path) -> None:
+    with client(Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", upstream_retries=0)) as asking:
+        assert "<option selected>default</option>" in asking.get("/").text
+        for model in ({}, {"model": "default"}, {"model": "other"}):
+            response = asking.post("/talkeAbout", json={"prompt": "x", **model})
+            assert (response.status_code, response.json["code"]) == (502, "upstream_unreachable")
 
 
 @pytest.mark.parametrize("behaviour", ["error-string", "error-object"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.errors import SettingError
-from relay.settings import Settings, load, prepare_data_dir, unknown
+from relay.settings import Settings, load, prepare_data_dir, unknown, users_by_token
 from tests.servers import ROOT
 
 WRONG = [
@@ -38,6 +38,18 @@ def test_a_secret_never_stands_in_an_error() -> None:
     with pytest.raises(SettingError) as caught:
         load({"TALKABOUT_UPSTREAM_KEY": "sk-\n1"}, None)
     assert "sk-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tokens", ["", "alice", "=hidden", "alice=", "alice=hidden bob"])
+def test_tokens_that_are_none_stop_the_start(tokens: str) -> None:
+    with pytest.raises(SettingError, match="TALKABOUT_TOKENS: ") as caught:
+        load({"TALKABOUT_AUTH": "token", "TALKABOUT_TOKENS": tokens}, None)
+    assert "hidden" not in str(caught.value)
+
+
+def test_tokens_are_told_apart() -> None:
+    settings = load({"TALKABOUT_AUTH": "token", "TALKABOUT_TOKENS": "alice=a= bob=b"}, None)
+    assert users_by_token(settings) == {"a=": "alice", "b": "bob"}
 
 
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
@@ -75,8 +87,15 @@ def test_nobody_else_can_look_into_the_data_folder(tmp_path: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
-def test_a_wrong_setting_stops_gunicorn_with_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("TALKABOUT_HEARTBEAT_S", "99", "TALKABOUT_HEARTBEAT_S: expected 0.05 to 14, got 99.0"),
+        ("TALKABOUT_AUTH", "token", "TALKABOUT_TOKENS: TALKABOUT_AUTH=token needs at least one user=token pair"),
+    ],
+)
+def test_a_wrong_setting_stops_gunicorn_with_one_sentence(tmp_path: Path, name: str, value: str, sentence: str) -> None:
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
-    environ = {"TALKABOUT_HEARTBEAT_S": "99", "TALKABOUT_DATA_DIR": str(tmp_path)}
+    environ = {name: value, "TALKABOUT_DATA_DIR": str(tmp_path)}
     done = subprocess.run(command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr) == (1, "talkabout: TALKABOUT_HEARTBEAT_S: expected 0.05 to 14, got 99.0\n")
+    assert (done.returncode, done.stderr) == (1, f"talkabout: {sentence}\n")

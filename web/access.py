@@ -12,8 +12,8 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from relay.errors import SettingError
-from relay.settings import Settings
+from relay.settings import Settings, users_by_token
+from web.accept import wants_page
 from web.body import form_fields
 
 access = Blueprint("access", __name__)
@@ -35,7 +35,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Guard every request. Raises SettingError if tokens are needed and there is none."""
     app.session_interface = Cookies()
     app.config.update(SESSION_COOKIE_NAME="talkabout", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
-    app.config["TALKABOUT_USERS"] = _users(settings) if settings.auth == "token" else None
+    app.config["TALKABOUT_USERS"] = _users_by_digest(settings) if settings.auth == "token" else None
     app.before_request(_guard)
     app.register_blueprint(access)
 
@@ -95,7 +95,7 @@ def _guard() -> AnyResponse | None:
     users = current_app.config["TALKABOUT_USERS"]
     if users is None or request.endpoint in _OPEN_TO_ALL or _token_digest() in users:
         return None
-    if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+    if request.method == "GET" and wants_page():
         return redirect("/login", 303)
     raise Unauthorized("A valid token is needed.", www_authenticate=WWWAuthenticate("bearer"))
 
@@ -121,14 +121,6 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
-def _users(settings: Settings) -> dict[str, str]:
-    """Map the digest of each token to its user: a look-up by digest takes the same time whatever the token is."""
-    users = {}
-    for pair in settings.tokens.split():
-        user, _, token = pair.partition("=")
-        if not user or not token:
-            raise SettingError("TALKABOUT_TOKENS: expected user=token pairs, separated by blanks")
-        users[_digest(token)] = user
-    if not users:
-        raise SettingError("TALKABOUT_TOKENS: TALKABOUT_AUTH=token needs at least one user=token pair")
-    return users
+def _users_by_digest(settings: Settings) -> dict[str, str]:
+    """Prepare a look-up that takes the same time whatever the token is."""
+    return {_digest(token): user for token, user in users_by_token(settings).items()}

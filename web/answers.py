@@ -11,10 +11,11 @@ from werkzeug.exceptions import NotFound
 from answers.answer import stream_of
 from answers.store import AnswerRow
 from answers.tree import ROOT
+from web.accept import wants_events
 from web.access import current_user
 from web.body import FieldError, Fields, json_fields
 from web.services import services
-from web.streams import EVENT_STREAM
+from web.streams import headers_alone
 
 answers = Blueprint("answers", __name__)
 
@@ -44,7 +45,7 @@ def events(answer: str) -> Response:
     """Follow an answer's journal from behind the last event seen, or from its beginning."""
     row = _own(answer)
     if request.method == "HEAD":
-        return Response(mimetype=EVENT_STREAM)
+        return headers_alone()
     return _events(row)
 
 
@@ -86,7 +87,7 @@ def go_on(answer: str) -> Response | tuple[Response, int]:
 
 
 def _accepted(row: AnswerRow, after: int = 0) -> Response | tuple[Response, int]:
-    if EVENT_STREAM in request.headers.get("Accept", ""):
+    if wants_events():
         return services().follow(row, after).response(headers=identity(row))
     body = jsonify(answer=row.id, conversation=row.conversation, events=_events_path(row))
     body.headers.update(identity(row))

@@ -16,11 +16,12 @@ from relay.errors import Draining, ReaderError, TalkaboutError
 from relay.pipe import fill
 from relay.poem import POEM
 from relay.sse import RETRY_MS, encode
+from web.accept import wants_events
 from web.access import current_user
 from web.answers import identity
-from web.body import Fields, form_fields, json_fields
+from web.body import FORMS, Fields, form_fields, json_fields
 from web.services import services
-from web.streams import EVENT_STREAM
+from web.streams import headers_alone
 
 article = Blueprint("article", __name__)
 
@@ -56,15 +57,15 @@ def talke_about_test_event() -> Response:
     """Recite the poem straight into the response: `open`, a JSON object a character, `done`."""
     here = services()
     _prompt_from_anywhere().text("prompt", here.settings.max_prompt_chars, default="")
-    if request.method == "HEAD":  # Werkzeug would neither run the generator nor close it
-        return Response(mimetype=EVENT_STREAM)
+    if request.method == "HEAD":
+        return headers_alone()
     return here.streams.admit(Recital(here.settings.poem_delay_ms / 1000)).response()
 
 
 def _prompt_from_anywhere() -> Fields:
-    if request.method != "POST":
-        return Fields(request.args.to_dict())
-    return json_fields() if request.mimetype == "application/json" else form_fields()
+    if request.method == "POST" and request.mimetype == "application/json":
+        return json_fields()
+    return form_fields() if request.method == "POST" and request.mimetype in FORMS else Fields(request.args.to_dict())
 
 
 class Recital:
@@ -109,7 +110,7 @@ def stream() -> Response:
     prompt, model = _question("name")
     here = services()
     row = here.begin(current_user(), prompt, model)
-    if EVENT_STREAM in request.headers.get("Accept", ""):
+    if wants_events():
         return here.follow(row).response(headers=identity(row))
     return here.text(row, _ending).response("text/plain", headers=identity(row))
 
@@ -117,7 +118,7 @@ def stream() -> Response:
 def _question(field: str) -> tuple[str, str | None]:
     fields = json_fields()
     prompt = fields.text(field, services().settings.max_prompt_chars)
-    return prompt, fields.text("model", 256) if "model" in fields.values else None
+    return prompt, fields.text("model", 256, default="") or None
 
 
 def _ending(error: dict[str, Any]) -> str:

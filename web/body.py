@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,10 +13,14 @@ from urllib.parse import parse_qsl
 
 import orjson
 from flask import current_app, request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.formparser import FormDataParser
 
 from relay.chat import clean
 from web.services import services
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _MAX_FORM_FIELDS = 100
 
@@ -31,12 +37,15 @@ class FieldError(Exception):
 class Fields:
     """The fields of one request, taken out by name and kind."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], body: bytes = b"") -> None:
         self.values = values
+        self._body = body
 
     def text(self, name: str, max_chars: int, default: str | None = None) -> str:
-        """Take a text that is not blank; without a default it is required. Raises FieldError."""
-        value = self.values.get(name, default)
+        """Take a text that is not blank; null means absent, and without a default it is required. Raises FieldError."""
+        value = self.values.get(name)
+        if value is None:
+            value = default
         if value is None:
             raise FieldError(name, f"The field {name} is required.")
         if not isinstance(value, str):
@@ -48,11 +57,16 @@ class Fields:
             raise FieldError(name, f"The field {name} may have at most {max_chars} characters; it has {len(value)}.")
         return value
 
-    def anything(self, name: str) -> Any:
-        """Take a required value of any JSON type. Raises FieldError."""
+    def as_json(self, name: str) -> str:
+        """Take a required value of any JSON type and write it as JSON again. Raises FieldError."""
         if name not in self.values:
             raise FieldError(name, f"The field {name} is required.")
-        return self.values[name]
+        try:
+            orjson.dumps(self.values)
+        except orjson.JSONEncodeError as exc:  # it reads a thousand levels, and writes a quarter of them
+            raise FieldError(name, f"The field {name} is nested too deeply.") from exc
+        # orjson has made floats of integers of more than 64 bits; what it took, the slower parser takes as well.
+        return json.dumps(json.loads(self._body)[name], ensure_ascii=False, separators=(",", ":"))
 
 
 def json_fields() -> Fields:
@@ -60,23 +74,36 @@ def json_fields() -> Fields:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Expected Content-Type: application/json.")
     try:
-        value = orjson.loads(_read())
+        body = _read()
+        value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise BadRequest("The body is not valid JSON.") from exc
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object.")
-    return Fields(value)
+    return Fields(value, body)
 
 
 def form_fields() -> Fields:
-    """Read an HTML form, sent as application/x-www-form-urlencoded. Raises 413 or 415."""
-    if request.mimetype != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType("Expected Content-Type: application/x-www-form-urlencoded.")
+    """Read an HTML form in either encoding; files in it are passed over. Raises 400, 413 or 415."""
+    if request.mimetype not in FORMS:
+        raise UnsupportedMediaType(f"Expected Content-Type: {' or '.join(FORMS)}.")
+    body = _read()
     try:
-        pairs = parse_qsl(_read().decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
+        return Fields(_multipart(body) if request.mimetype == "multipart/form-data" else _urlencoded(body))
     except ValueError as exc:
-        raise BadRequest("The form has too many fields.") from exc
-    return Fields(dict(pairs))
+        raise BadRequest("The form is broken or has too many fields.") from exc
+
+
+def _urlencoded(body: bytes) -> dict[str, str]:
+    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS))
+
+
+def _multipart(body: bytes) -> dict[str, str]:
+    parser = FormDataParser(max_form_parts=_MAX_FORM_FIELDS, silent=False)
+    _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
+    for file in files.values():
+        file.close()
+    return form.to_dict()
 
 
 def _read() -> bytes:
@@ -87,7 +114,7 @@ def _read() -> bytes:
     try:
         with _in_time():
             data: bytes = request.environ["wsgi.input"].read(_expected(limit))
-    except OSError as exc:  # gunicorn: bad chunk, too late, or the client went away
+    except (OSError, ParseException) as exc:  # gunicorn: too late, the client went away, or a bad chunk
         raise BadRequest("The body could not be read.") from exc
     if len(data) > limit:
         raise RequestEntityTooLarge

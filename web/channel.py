@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from relay.errors import BadEventField
 from web.access import require_user
 from web.body import FieldError, json_fields
 from web.services import services
-from web.streams import EVENT_STREAM
+from web.streams import headers_alone
 
 channel = Blueprint("channel", __name__)
 
@@ -21,7 +20,7 @@ def connect(user_id: str) -> Response:
     """Follow a user's channel; `Last-Event-ID` (header or query) replays what was missed."""
     require_user(user_id)
     if request.method == "HEAD":
-        return Response(mimetype=EVENT_STREAM)
+        return headers_alone()
     here = services()
     last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
     return here.streams.admit(here.channels.subscribe(user_id, last), resumable=True).response()
@@ -32,7 +31,7 @@ def send(user_id: str) -> tuple[Response, int]:
     """Publish `data` to every open connection of a user, on every worker."""
     require_user(user_id)
     fields = json_fields()
-    data = orjson.dumps(fields.anything("data")).decode()
+    data = fields.as_json("data")
     event = fields.values.get("event")
     if event is not None and not isinstance(event, str):
         raise FieldError("event", "The field event must be a string.")

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Blueprint, Response, render_template
+from flask.typing import ResponseReturnValue
 from markupsafe import escape
 
 from answers.readers import TextOf
 from answers.tree import branch
+from relay.catalog import UnknownModel
 from relay.errors import TalkaboutError
 from web.access import current_user, remember_browser
 from web.body import form_fields
 from web.i18n import catalogue, language, t
-from web.problems import status_of
+from web.problems import retry_after, status_of
 from web.services import services
 
 pages = Blueprint("pages", __name__)
@@ -59,19 +61,22 @@ def _exchange(prompt: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @pages.post("/")
-def ask() -> Response | tuple[str, int]:
+def ask() -> ResponseReturnValue:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
     fields = form_fields().values
     prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
-    if mistake := _mistake(prompt, model):
+    if mistake := _mistake(prompt):
         return _page(model, draft=prompt, error=mistake), 422
     mark = secrets.token_hex(16)
     head, tail = _page(model, exchanges=[{"question": prompt, "answer": mark}]).split(mark)
     try:
         row = services().begin(current_user(), prompt, model or None)
         stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
+    except UnknownModel:
+        return _page(draft=prompt, error=t("chat.error.model")), 422
     except TalkaboutError as error:
-        return _page(model, draft=prompt, error=_words(error, language())), status_of(error)
+        status = status_of(error)
+        return _page(model, draft=prompt, error=_words(error, language())), status, retry_after(status)
     return stream.response("text/html")
 
 
@@ -101,13 +106,13 @@ def _page(model: str = "", **values: Any) -> str:
     return render_template("chat.html", models=models, model=chosen, limit=here.settings.max_prompt_chars, **values)
 
 
-def _mistake(prompt: str, model: str) -> str:
+def _mistake(prompt: str) -> str:
     limit = services().settings.max_prompt_chars
     if not prompt.strip():
         return t("chat.error.blank")
     if len(prompt) > limit:
         return t("chat.error.long", length=len(prompt), limit=limit)
-    return t("chat.error.model") if model and model not in services().catalog.models() else ""
+    return ""
 
 
 def _ending(tag: str) -> Callable[[dict[str, Any]], str]:

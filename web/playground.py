@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 import orjson
 from flask import Blueprint, render_template, request
 
+from web.accept import EVENT_STREAM
 from web.access import current_user, remember_browser
-from web.streams import EVENT_STREAM
 
 playground = Blueprint("playground", __name__)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http
 import logging
+from urllib.parse import quote
 
 import orjson
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from relay.catalog import UnknownModel
 from relay.errors import (
@@ -19,11 +21,13 @@ from relay.errors import (
     JournalError,
     NotFound,
     Overloaded,
+    ReaderError,
     TalkaboutError,
     TooManyAnswers,
     UpstreamError,
     UpstreamTimeout,
 )
+from web.accept import is_lost, wants_page
 from web.body import FieldError
 
 log = logging.getLogger(__name__)
@@ -31,6 +35,7 @@ log = logging.getLogger(__name__)
 _BUSY_RETRY_AFTER_S = 2
 _STATUS: dict[type[TalkaboutError], int] = {
     TooManyAnswers: 429,
+    ReaderError: 408,
     Overloaded: 503,
     Draining: 503,
     JournalError: 503,
@@ -48,24 +53,29 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(FieldError, _field)
     app.register_error_handler(UnknownModel, _unknown_model)
     app.register_error_handler(BadUserId, _bad_user_id)
+    app.register_error_handler(Draining, _draining)
     app.register_error_handler(TalkaboutError, _ours)
     app.register_error_handler(Exception, _unexpected)
 
 
-def problem(status: int, detail: str, retry_after_s: int | None = None, **more: str) -> Response:
-    """Make the response of an error: HTML for a browser that opens a page, else application/problem+json.
+def problem(status: int, detail: str, **more: str) -> Response:
+    """Make the response of an error: HTML for a browser that wants a page, else application/problem+json.
 
     `more` are further members of the problem document, as `field` or `code`.
     """
     title = http.HTTPStatus(status).phrase
-    if _wants_page():
+    if wants_page() or is_lost():
         response = Response(render_template("error.html", status=status, title=title, detail=detail), status)
     else:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
         response = Response(orjson.dumps(body), status, mimetype="application/problem+json")
-    if retry_after_s:
-        response.headers["Retry-After"] = str(retry_after_s)
+    response.headers.update(retry_after(status))
     return response
+
+
+def retry_after(status: int) -> dict[str, str]:
+    """Make the header that tells a client when to come back, for what passes by itself."""
+    return {"Retry-After": str(_BUSY_RETRY_AFTER_S)} if status in (429, 503) else {}
 
 
 def status_of(error: TalkaboutError) -> int:
@@ -73,10 +83,6 @@ def status_of(error: TalkaboutError) -> int:
     if isinstance(error, AnswerFailed) and error.failure == "upstream_timeout":
         return 504
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-
-
-def _wants_page() -> bool:
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def _http(error: HTTPException) -> Response:
@@ -99,10 +105,17 @@ def _bad_user_id(error: BadUserId) -> Response:
     return problem(422, error.public, field="user_id", code=error.code)
 
 
+def _draining(error: Draining) -> AnyResponse:
+    """Send a reader to another worker, as this one closes the connection: any other status ends an EventSource."""
+    if request.method != "GET":
+        return _ours(error)
+    query = request.query_string.decode("latin-1")
+    return redirect(quote(request.root_path + request.path) + (f"?{query}" if query else ""), 307)
+
+
 def _ours(error: TalkaboutError) -> Response:
     log.warning("%s: %s", type(error).__name__, error)
-    status = status_of(error)
-    return problem(status, error.public, _BUSY_RETRY_AFTER_S if status in (429, 503) else None, code=error.code)
+    return problem(status_of(error), error.public, code=error.code)
 
 
 def _unexpected(error: Exception) -> Response:

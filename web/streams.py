@@ -18,10 +18,10 @@ from flask import Response, request
 from prometheus_client import Gauge
 
 from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError
+from web.accept import EVENT_STREAM
 
 log = logging.getLogger(__name__)
 
-EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 _SWEEP_S = 0.4  # a gone client is noticed within a second
@@ -30,6 +30,11 @@ _TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given u
 
 
 OPEN = Gauge("talkabout_streams_open", "Open streams.", multiprocess_mode="livesum")
+
+
+def headers_alone() -> Response:
+    """Answer HEAD as GET would, without a stream: Werkzeug would neither run its generator nor close it."""
+    return Response(iter(()), mimetype=EVENT_STREAM, headers=HEADERS)  # of a list it would send the length, 0
 
 
 class Source(Protocol):

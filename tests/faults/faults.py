@@ -28,7 +28,11 @@ Strike = Callable[[Cluster, list[Trial]], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """A row of the table; `cuts`: of each reader's connections; `twice`: begun on both machines at once."""
+    """A row of the table.
+
+    `cuts`: of each reader's connections; `twice`: begun on both machines at once; `until`: the part of an answer in
+    which the fault strikes at some moment, so late that some answers are ending just then.
+    """
 
     name: str
     setup: str
@@ -36,6 +40,7 @@ class Fault:
     may_ask: int = 1
     cuts: int = 0
     twice: bool = False
+    until: float = 0.85
 
 
 def kill_producer(cluster: Cluster, trials: list[Trial]) -> None:
@@ -134,7 +139,7 @@ FAULTS = (
     Fault("PostgreSQL crashed and started", TWO_MACHINES, crash_postgres),
     Fault(f"each reader cut in mid-event {CUTS} times", TWO_MACHINES, nothing, cuts=CUTS),
     Fault("second POST on the other machine at once", TWO_MACHINES, nothing, twice=True),
-    Fault("two stops at once on two machines", TWO_MACHINES, stop_twice),
+    Fault("two stops at once on two machines", TWO_MACHINES, stop_twice, until=0.5),
 )
 
 
@@ -144,12 +149,12 @@ def try_out(cluster: Cluster, fault: Fault, count: int, row: Row) -> None:
     trials = [Trial() for _ in range(count)]
     with contextlib.ExitStack() as open_:
         # One connection for all: so one worker writes them all, and the fault hits every one of them.
-        session = open_.enter_context(requests.Session())
-        for trial in trials:
-            _begin(cluster, fault, session, trial)
-            trial.read(_ways(cluster, fault, open_, trial))
-            time.sleep(BEGIN_WITHIN_S / count)
-        time.sleep(random.uniform(0.0, 0.4 * cluster.lasts_s))
+        with requests.Session() as session:
+            for trial in trials:
+                _begin(cluster, fault, session, trial)
+                trial.read(_ways(cluster, fault, open_, trial))
+                time.sleep(BEGIN_WITHIN_S / count)
+        time.sleep(random.uniform(0.0, fault.until * cluster.lasts_s))
         fault.strike(cluster, trials)
         cluster.settle()
         for trial in trials:

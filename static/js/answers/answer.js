@@ -64,7 +64,8 @@ export class Answer {
 
   /** An answer that is only just being asked for is stopped as soon as the server has it. */
   async #tellToStop() {
-    return (await this.#reading.whenThere) ? insist((line) => this.#api.tell(this.id, 'stop', line), this.#signal) : null;
+    if (!(await this.#reading.whenThere)) return null;
+    return insist((line) => this.#api.tell(this.id, 'stop', line), this.#signal);
   }
 
   /** A question that never reached the server is not asked any more once it is stopped. */

@@ -4,7 +4,7 @@ const FIRST_S = 0.5;
 const MOST_S = 30;
 const LONGEST_S = 3600; // whatever a server asks for
 
-/** Full jitter: anything up to a bound that doubles with each try in vain, so that a crowd does not come back as one. */
+/** Full jitter: anything up to a bound that doubles with each try in vain, so that a crowd comes back one by one. */
 export function waitS(tries, retryAfterS = null, random = Math.random) {
   const jitter = random() * Math.min(MOST_S, FIRST_S * 2 ** tries);
   return Math.min(LONGEST_S, (retryAfterS ?? 0) + jitter);

@@ -1,6 +1,6 @@
 // Pure: has a reader the whole text? The `done` event says how long it is and what its SHA-256 is.
 
-/** Compare a text with what `done` says of it; without a secure context there is no digest, so only the length counts. */
+/** Compare a text with what `done` says of it; in an insecure context there is no digest, so the length decides. */
 export async function isWhole(text, { chars, sha256 }, subtle = globalThis.crypto?.subtle) {
   if (chars !== undefined && chars !== codePoints(text)) return false;
   return !sha256 || !subtle || sha256 === (await digest(text, subtle));

@@ -1,0 +1,31 @@
+"""What a client takes: an event stream, a page, or what programs read."""
+
+from __future__ import annotations
+
+from flask import request
+from werkzeug.exceptions import NotFound
+
+EVENT_STREAM = "text/event-stream"
+
+_PAGES = ("pages", "playground", "access")
+
+
+def wants_events() -> bool:
+    """Tell if the client asks for an event stream by its name; `*/*` is no such wish."""
+    return _accepts(EVENT_STREAM)
+
+
+def wants_page() -> bool:
+    """Tell if a browser asks for one of our pages; anything else of ours is for programs, whatever they accept."""
+    return request.blueprint in _PAGES and _accepts("text/html")
+
+
+def is_lost() -> bool:
+    """Tell if a browser opens an address that does not exist."""
+    unknown = request.endpoint == "static" or isinstance(request.routing_exception, NotFound)
+    return unknown and _accepts("text/html")
+
+
+def _accepts(kind: str) -> bool:
+    named = [quality for value, quality in request.accept_mimetypes if value.partition(";")[0].strip().lower() == kind]
+    return any(quality > 0 for quality in named)
