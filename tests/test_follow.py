@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -413,6 +414,16 @@ def test_what_waits_is_still_read_when_the_worker_drains(journal: Journal, follo
 
 def test_a_finished_pipe_gives_its_block_and_ends(follower: Follower) -> None:
     assert b"".join(follower.finished(b"all of it")) == b"all of it"
+
+
+def test_an_idle_reader_costs_a_few_kilobytes_and_no_thread(journal: Journal, follower: Follower) -> None:
+    tracemalloc.start()
+    before, threads = tracemalloc.get_traced_memory()[0], threading.active_count()
+    pipes = [follower.follow(f"s{n}", 0) for n in range(500)]
+    follower.listen("t", lambda text: None)  # by its end all are live
+    cost = (tracemalloc.get_traced_memory()[0] - before) / len(pipes)
+    tracemalloc.stop()
+    assert cost < 6_000 and threading.active_count() == threads + 1
 
 
 STEPS = st.one_of(
