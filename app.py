@@ -20,12 +20,11 @@ from answers.readers import Readers
 from answers.recovery import Recovery
 from answers.store import AnswerRow, Store
 from answers.writer import Writer
-from relay import demo_model, embedded_model
-from relay.catalog import Catalog, Entry
+from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.continuation import PREFILL, continued
+from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
-from relay.upstream import Timeouts, Upstream
+from relay.upstreams import catalog
 from web import access, headers, i18n, ops, problems
 from web.answers import answers
 from web.api_conversations import api_conversations
@@ -36,8 +35,6 @@ from web.pages import pages
 from web.playground import playground
 from web.services import Services
 from web.streams import Streams
-
-EMBEDDED_PATIENCE_S = 30.0
 
 
 def create_app(settings: Settings, embedded_url: str = "") -> Flask:
@@ -94,35 +91,6 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow) -> As
         settings.max_event_bytes,
         settings.max_answer_chars,
     )
-
-
-def catalog(settings: Settings, embedded_url: str) -> Catalog:
-    """List the upstreams: the configured one or else the embedded model, and the poem, which is always there."""
-    timeouts = Timeouts(
-        settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s, settings.total_timeout_s
-    )
-    entries = []
-    if settings.upstream_url:
-        configured = Upstream(
-            "upstream",
-            settings.upstream_url,
-            key=settings.upstream_key,
-            timeouts=timeouts,
-            retries=settings.upstream_retries,
-            proxy=settings.upstream_proxy,
-            ca=settings.upstream_ca,
-            continues=settings.upstream_continues,
-        )
-        entries.append(Entry(configured))
-    if embedded_url:
-        embedded = Upstream(
-            "embedded", embedded_url, timeouts=timeouts, patience_s=EMBEDDED_PATIENCE_S, continues=PREFILL
-        )
-        entries.append(Entry(embedded, (embedded_model.MODEL,)))
-    recital = demo_model.DemoModel(settings.poem_delay_ms / 1000)
-    poem = Upstream("poem", demo_model.BASE_URL, timeouts=timeouts, continues=PREFILL, adapter=recital)
-    entries.append(Entry(poem, (demo_model.MODEL,)))
-    return Catalog(entries, settings.model)
 
 
 def _kept_secret(data_dir: Path) -> str:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, current_app, redirect, render_template, request, session
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from relay.settings import Settings, users_by_token
 from web.accept import wants_page
 from web.body import form_fields
+from web.users import digest, token_digest
 
 access = Blueprint("access", __name__)
 
 _OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "static"}
 _MAX_TOKEN_CHARS = 512
-NO_COOKIE = "no-cookie"
 
 
 class Cookies(SecureCookieSessionInterface):
@@ -40,30 +38,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_blueprint(access)
 
 
-def current_user() -> str:
-    """Name the user of this request; with `TALKABOUT_AUTH=none` each browser is its own, by its signed cookie.
-
-    Clients that keep no cookies (curl, most libraries) are one user together, so that they too can come back.
-    """
-    users = current_app.config["TALKABOUT_USERS"]
-    if users is None:
-        return str(session.get("user", NO_COOKIE))
-    return str(users.get(_token_digest(), ""))
-
-
-def remember_browser() -> None:
-    """Give a browser that opens a page its cookie."""
-    if current_app.config["TALKABOUT_USERS"] is None and "user" not in session:
-        session.permanent = True
-        session["user"] = uuid.uuid4().hex
-
-
-def require_user(user: str) -> None:
-    """Refuse, as if it did not exist, what belongs to another user."""
-    if current_app.config["TALKABOUT_USERS"] is not None and user != current_user():
-        raise NotFound
-
-
 @access.get("/login")
 def login() -> str:
     """Show the form that asks for the token."""
@@ -74,11 +48,11 @@ def login() -> str:
 def enter() -> AnyResponse | tuple[str, int]:
     """Give the session cookie for a token."""
     users = current_app.config["TALKABOUT_USERS"]
-    digest = _digest(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip())
-    if users is not None and digest not in users:
+    given = digest(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip())
+    if users is not None and given not in users:
         return render_template("login.html", refused=True), 401
     session.clear()
-    session["token"] = digest
+    session["token"] = given
     return redirect("/", 303)
 
 
@@ -93,7 +67,7 @@ def _guard() -> AnyResponse | None:
     if request.method not in ("GET", "HEAD", "OPTIONS") and "Authorization" not in request.headers:
         _refuse_other_sites()
     users = current_app.config["TALKABOUT_USERS"]
-    if users is None or request.endpoint in _OPEN_TO_ALL or _token_digest() in users:
+    if users is None or request.endpoint in _OPEN_TO_ALL or token_digest() in users:
         return None
     if request.method == "GET" and wants_page():
         return redirect("/login", 303)
@@ -109,18 +83,6 @@ def _refuse_other_sites() -> None:
         raise Forbidden("This request came from another site.")
 
 
-def _token_digest() -> str:
-    """Take the digest of the token that came with the request, in its header or by the session cookie."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme:
-        return _digest(token.strip()) if scheme.lower() == "bearer" else ""
-    return str(session.get("token", ""))
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
-
-
 def _users_by_digest(settings: Settings) -> dict[str, str]:
     """Prepare a look-up that takes the same time whatever the token is."""
-    return {_digest(token): user for token, user in users_by_token(settings).items()}
+    return {digest(token): user for token, user in users_by_token(settings).items()}

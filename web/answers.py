@@ -12,10 +12,11 @@ from answers.answer import stream_of
 from answers.store import AnswerRow
 from answers.tree import ROOT
 from web.accept import wants_events
-from web.access import current_user
-from web.body import FieldError, Fields, json_fields
+from web.body import json_fields
+from web.fields import FieldError, Fields
 from web.services import services
 from web.streams import headers_alone
+from web.users import current_user
 
 answers = Blueprint("answers", __name__)
 

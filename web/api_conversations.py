@@ -14,10 +14,11 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from answers.conversations import MAX_TITLE_CHARS, PAGE
 from answers.export import as_markdown
-from web.access import current_user
-from web.body import FieldError, json_fields
+from web.body import json_fields
+from web.fields import FieldError
 from web.news import as_json, tell, when
 from web.services import services
+from web.users import current_user
 
 api_conversations = Blueprint("conversations", __name__, url_prefix="/api/conversations")
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, request
 
 from relay.emitter import SseEmitter
-from relay.errors import Draining, ReaderError, TalkaboutError
+from relay.errors import Draining, ReaderError
 from relay.pipe import fill
 from relay.poem import POEM
-from relay.sse import RETRY_MS, encode
 from web.accept import wants_events
-from web.access import current_user
 from web.answers import identity
-from web.body import FORMS, Fields, form_fields, json_fields
+from web.body import FORMS, form_fields, json_fields
+from web.fields import Fields
+from web.recital import Recital
 from web.services import services
 from web.streams import headers_alone
+from web.users import current_user
 
 article = Blueprint("article", __name__)
 
@@ -66,32 +64,6 @@ def _prompt_from_anywhere() -> Fields:
     if request.method == "POST" and request.mimetype == "application/json":
         return json_fields()
     return form_fields() if request.method == "POST" and request.mimetype in FORMS else Fields(request.args.to_dict())
-
-
-class Recital:
-    """The poem as the blocks of a response, without a queue or a second thread of control between."""
-
-    def __init__(self, delay_s: float) -> None:
-        self.reason: TalkaboutError | None = None
-        self._delay_s = delay_s
-        self._abandoned = threading.Event()
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield encode("{}", "open", retry=RETRY_MS)
-        for character in POEM:
-            yield _json_event({"content": character})
-            if self._abandoned.wait(self._delay_s):
-                break
-        yield _json_event({"state": "interrupted" if self.reason else "complete"}, "done")
-
-    def abandon(self, reason: TalkaboutError, linger_s: float = 0.0) -> None:
-        """End after the character that is being written."""
-        self.reason = self.reason or reason
-        self._abandoned.set()
-
-
-def _json_event(data: dict[str, str], event: str | None = None) -> bytes:
-    return encode(orjson.dumps(data).decode(), event)
 
 
 @article.post("/talkeAbout")

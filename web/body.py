@@ -1,14 +1,12 @@
-"""Request bodies: read within bounds, checked field by field."""
+"""Request bodies, read within bounds of size and time."""
 
 from __future__ import annotations
 
 import io
-import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,56 +15,12 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
-from relay.chat import clean
+from web.fields import Fields
 from web.services import services
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _MAX_FORM_FIELDS = 100
-
-
-class FieldError(Exception):
-    """A field of the request is wrong; becomes a 422 that names it."""
-
-    def __init__(self, field: str, detail: str) -> None:
-        super().__init__(detail)
-        self.field = field
-        self.detail = detail
-
-
-class Fields:
-    """The fields of one request, taken out by name and kind."""
-
-    def __init__(self, values: dict[str, Any], body: bytes = b"") -> None:
-        self.values = values
-        self._body = body
-
-    def text(self, name: str, max_chars: int, default: str | None = None) -> str:
-        """Take a text that is not blank; null means absent, and without a default it is required. Raises FieldError."""
-        value = self.values.get(name)
-        if value is None:
-            value = default
-        if value is None:
-            raise FieldError(name, f"The field {name} is required.")
-        if not isinstance(value, str):
-            raise FieldError(name, f"The field {name} must be a string.")
-        value = clean(value)
-        if not value.strip() and value != default:
-            raise FieldError(name, f"The field {name} must not be blank.")
-        if len(value) > max_chars:
-            raise FieldError(name, f"The field {name} may have at most {max_chars} characters; it has {len(value)}.")
-        return value
-
-    def as_json(self, name: str) -> str:
-        """Take a required value of any JSON type and write it as JSON again. Raises FieldError."""
-        if name not in self.values:
-            raise FieldError(name, f"The field {name} is required.")
-        try:
-            orjson.dumps(self.values)
-        except orjson.JSONEncodeError as exc:  # it reads a thousand levels, and writes a quarter of them
-            raise FieldError(name, f"The field {name} is nested too deeply.") from exc
-        # orjson has made floats of integers of more than 64 bits; what it took, the slower parser takes as well.
-        return json.dumps(json.loads(self._body)[name], ensure_ascii=False, separators=(",", ":"))
 
 
 def json_fields() -> Fields:

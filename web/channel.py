@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from relay.errors import BadEventField
-from web.access import require_user
-from web.body import FieldError, json_fields
+from web.body import json_fields
+from web.fields import FieldError
 from web.services import services
 from web.streams import headers_alone
+from web.users import require_user
 
 channel = Blueprint("channel", __name__)
 

@@ -14,11 +14,11 @@ from answers.readers import TextOf
 from answers.tree import branch
 from relay.catalog import UnknownModel
 from relay.errors import TalkaboutError
-from web.access import current_user, remember_browser
 from web.body import form_fields
 from web.i18n import catalogue, language, t
-from web.problems import retry_after, status_of
 from web.services import services
+from web.statuses import retry_after, status_of
+from web.users import current_user, remember_browser
 
 pages = Blueprint("pages", __name__)
 

@@ -10,7 +10,7 @@ import orjson
 from flask import Blueprint, render_template, request
 
 from web.accept import EVENT_STREAM
-from web.access import current_user, remember_browser
+from web.users import current_user, remember_browser
 
 playground = Blueprint("playground", __name__)
 

@@ -12,39 +12,12 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from relay.catalog import UnknownModel
-from relay.errors import (
-    AnswerFailed,
-    BadUserId,
-    Conflict,
-    DatabaseError,
-    Draining,
-    JournalError,
-    NotFound,
-    Overloaded,
-    ReaderError,
-    TalkaboutError,
-    TooManyAnswers,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from relay.errors import BadUserId, Draining, TalkaboutError
 from web.accept import is_lost, wants_page
-from web.body import FieldError
+from web.fields import FieldError
+from web.statuses import retry_after, status_of
 
 log = logging.getLogger(__name__)
-
-_BUSY_RETRY_AFTER_S = 2
-_STATUS: dict[type[TalkaboutError], int] = {
-    TooManyAnswers: 429,
-    ReaderError: 408,
-    Overloaded: 503,
-    Draining: 503,
-    JournalError: 503,
-    DatabaseError: 503,
-    NotFound: 404,
-    Conflict: 409,
-    UpstreamTimeout: 504,
-    UpstreamError: 502,  # every other of the model server's
-}
 
 
 def init_app(app: Flask) -> None:
@@ -71,18 +44,6 @@ def problem(status: int, detail: str, **more: str) -> Response:
         response = Response(orjson.dumps(body), status, mimetype="application/problem+json")
     response.headers.update(retry_after(status))
     return response
-
-
-def retry_after(status: int) -> dict[str, str]:
-    """Make the header that tells a client when to come back, for what passes by itself."""
-    return {"Retry-After": str(_BUSY_RETRY_AFTER_S)} if status in (429, 503) else {}
-
-
-def status_of(error: TalkaboutError) -> int:
-    """Say which status an error has when it comes before the stream."""
-    if isinstance(error, AnswerFailed) and error.failure == "upstream_timeout":
-        return 504
-    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
 
 
 def _http(error: HTTPException) -> Response:

@@ -2,23 +2,23 @@
 
 gunicorn tells an application that a client has gone only when it writes (gunicorn#2010), never while a generator waits.
 So one thread a worker looks at the sockets of all open streams, without reading from them, and abandons the streams
-whose client has closed. A half-closed connection counts as closed.
+whose client has closed.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from flask import Response, request
 from prometheus_client import Gauge
 
 from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError
 from web.accept import EVENT_STREAM
+from web.client import Client
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 _SWEEP_S = 0.4  # a gone client is noticed within a second
 _LINGER_S = 2.0  # what a drained stream gets to write its terminal event
-_TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given up after this
 
 
 OPEN = Gauge("talkabout_streams_open", "Open streams.", multiprocess_mode="livesum")
@@ -58,7 +57,7 @@ class Stream:
         self.resumable = resumable
         self.cut_key = request.args.get("cut", "")
         self._streams = streams
-        self._socket = _client_socket(request.environ)
+        self.client = Client(request.environ)
 
     def response(self, mimetype: str = EVENT_STREAM, headers: Mapping[str, str] | None = None) -> Response:
         """Stream the source; the headers leave at once."""
@@ -86,29 +85,7 @@ class Stream:
         self._streams.remove(self)
         self.source.abandon(ReaderGone("the response was closed"))
         if self._streams.draining:
-            self._shut(socket.SHUT_RD)  # no further request: on a kept connection it would come to this worker
-
-    def gone(self) -> bool:
-        """Tell, without reading or waiting, if the client has closed its connection."""
-        if self._socket is None:
-            return False
-        try:
-            return self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-
-    def cut(self) -> None:
-        """Tear the connection: whoever is blocked in writing to it gets an error at once."""
-        self._shut(socket.SHUT_RDWR)
-
-    def _shut(self, how: int) -> None:
-        if self._socket is not None:
-            try:
-                self._socket.shutdown(how)
-            except OSError:
-                log.debug("connection was closed already")
+            self.client.take_no_more()  # a further request would come to this worker
 
     def _blocks(self) -> Iterator[bytes]:
         yield b""  # makes gunicorn send the headers before there is anything to say
@@ -160,7 +137,7 @@ class Streams:
         """Tear the connections that were opened with `?cut=<key>` (the playground's button)."""
         for stream in self._all():
             if key and stream.cut_key == key:
-                stream.cut()
+                stream.client.cut()
 
     def drain(self) -> None:
         """End every stream with its terminal event: resumable ones now, the others after `drain_s` at the latest."""
@@ -199,22 +176,10 @@ class Streams:
             time.sleep(_SWEEP_S)
             for stream in self._all():
                 if isinstance(stream.source.reason, ReaderTooSlow):
-                    stream.cut()
-                elif stream.gone():
+                    stream.client.cut()
+                elif stream.client.gone():
                     stream.source.abandon(ReaderGone("the client has closed its connection"))
             with self._lock:
                 if not self._open:
                     self._watching = False
                     return
-
-
-def _client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
-    """Take the plain socket of the request, where the server gives one, and bound how long it may be without answer."""
-    wrapped = environ.get("gunicorn.socket")
-    if wrapped is None:
-        return None
-    # gevent's own recv waits whatever the flags say, so that the socket below it is asked.
-    plain: socket.socket = getattr(wrapped, "_sock", wrapped)
-    if plain.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)
-    return plain

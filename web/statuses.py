@@ -1,0 +1,44 @@
+"""Which HTTP status an error of ours has before a stream, and when a client may come back."""
+
+from __future__ import annotations
+
+from relay.errors import (
+    AnswerFailed,
+    Conflict,
+    DatabaseError,
+    Draining,
+    JournalError,
+    NotFound,
+    Overloaded,
+    ReaderError,
+    TalkaboutError,
+    TooManyAnswers,
+    UpstreamError,
+    UpstreamTimeout,
+)
+
+_BUSY_RETRY_AFTER_S = 2
+_STATUS: dict[type[TalkaboutError], int] = {
+    TooManyAnswers: 429,
+    ReaderError: 408,
+    Overloaded: 503,
+    Draining: 503,
+    JournalError: 503,
+    DatabaseError: 503,
+    NotFound: 404,
+    Conflict: 409,
+    UpstreamTimeout: 504,
+    UpstreamError: 502,  # every other of the model server's
+}
+
+
+def retry_after(status: int) -> dict[str, str]:
+    """Make the header that tells a client when to come back, for what passes by itself."""
+    return {"Retry-After": str(_BUSY_RETRY_AFTER_S)} if status in (429, 503) else {}
+
+
+def status_of(error: TalkaboutError) -> int:
+    """Say which status an error has when it comes before the stream."""
+    if isinstance(error, AnswerFailed) and error.failure == "upstream_timeout":
+        return 504
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)

@@ -1,0 +1,48 @@
+"""Whose request this is."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+from flask import current_app, request, session
+from werkzeug.exceptions import NotFound
+
+NO_COOKIE = "no-cookie"
+
+
+def current_user() -> str:
+    """Name the user of this request; with `TALKABOUT_AUTH=none` each browser is its own, by its signed cookie.
+
+    Clients that keep no cookies (curl, most libraries) are one user together, so that they too can come back.
+    """
+    users = current_app.config["TALKABOUT_USERS"]
+    if users is None:
+        return str(session.get("user", NO_COOKIE))
+    return str(users.get(token_digest(), ""))
+
+
+def remember_browser() -> None:
+    """Give a browser that opens a page its cookie."""
+    if current_app.config["TALKABOUT_USERS"] is None and "user" not in session:
+        session.permanent = True
+        session["user"] = uuid.uuid4().hex
+
+
+def require_user(user: str) -> None:
+    """Refuse, as if it did not exist, what belongs to another user."""
+    if current_app.config["TALKABOUT_USERS"] is not None and user != current_user():
+        raise NotFound
+
+
+def token_digest() -> str:
+    """Take the digest of the token that came with the request, in its header or by the session cookie."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme:
+        return digest(token.strip()) if scheme.lower() == "bearer" else ""
+    return str(session.get("token", ""))
+
+
+def digest(token: str) -> str:
+    """Make of a token what is kept of it."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
