@@ -53,29 +53,8 @@ class Reader(threading.Thread):
             except (requests.RequestException, HTTPError, OSError):
                 time.sleep(random.uniform(0, 2 * RETRY_S))
 
-    def _read(self, url: str) -> None:
-        self.connections += 1
-        headers = {"Last-Event-ID": f"{self._answer}:{self.seq}"} if self.seq else {}
-        path = f"{url}/api/answers/{self._answer}/events"
-        with requests.get(path, headers=headers, stream=True, timeout=(CONNECT_S, self._silence_s)) as response:
-            if response.status_code != 200:
-                if response.status_code not in COMES_UP:
-                    self.problems.append(f"status {response.status_code} behind seq {self.seq}")
-                time.sleep(2 * RETRY_S)
-                return
-            self._take_all(response)
-
-    def _take_all(self, response: requests.Response) -> None:
-        leave_at = time.monotonic() + random.uniform(0.5, 1.5) * self._stays_s if self._stays_s else self._give_up_at
-        decoder = Decoder()
-        while time.monotonic() < leave_at and self.done is None:
-            chunk = response.raw.read1(65536)
-            if not chunk:
-                return
-            for event in decoder.feed(chunk):
-                self._take(event)
-
-    def _take(self, event: Event) -> None:
+    def take(self, event: Event) -> None:
+        """Take one event over, and note what is wrong with it."""
         answer, _, seq = event.id.rpartition(":")
         data = json.loads(event.data)
         if answer != self._answer:
@@ -103,3 +82,25 @@ class Reader(threading.Thread):
         return [
             f"{name} of done: {self.done[name]}, read: {is_}" for name, is_ in found.items() if self.done[name] != is_
         ]
+
+    def _read(self, url: str) -> None:
+        self.connections += 1
+        headers = {"Last-Event-ID": f"{self._answer}:{self.seq}"} if self.seq else {}
+        path = f"{url}/api/answers/{self._answer}/events"
+        with requests.get(path, headers=headers, stream=True, timeout=(CONNECT_S, self._silence_s)) as response:
+            if response.status_code != 200:
+                if response.status_code not in COMES_UP:
+                    self.problems.append(f"status {response.status_code} behind seq {self.seq}")
+                time.sleep(2 * RETRY_S)
+                return
+            self._take_all(response)
+
+    def _take_all(self, response: requests.Response) -> None:
+        leave_at = time.monotonic() + random.uniform(0.5, 1.5) * self._stays_s if self._stays_s else self._give_up_at
+        decoder = Decoder()
+        while time.monotonic() < leave_at and self.done is None:
+            chunk = response.raw.read1(65536)
+            if not chunk:
+                return
+            for event in decoder.feed(chunk):
+                self.take(event)
