@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from answers.answer import Answer, stream_of
 from answers.follow import Follower
@@ -42,15 +43,18 @@ class Recovery:
         self._retiring = False
         self._draining = threading.Event()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._started = False
 
     def start(self) -> None:
-        """Look after leases and orphans from now on, in a thread of its own; may be called again."""
+        """Look after leases and orphans from now on, in threads of its own; may be called again."""
         with self._lock:
-            if self._thread is None and not self._draining.is_set():
-                self._follower.listen(STOPS, self._producers.stop_here)
-                self._thread = threading.Thread(target=self._look_after, daemon=True)
-                self._thread.start()
+            if self._started or self._draining.is_set():
+                return
+            self._started = True
+            self._follower.listen(STOPS, self._producers.stop_here)
+            # Leases are renewed apart from all that waits for the database: they would run out meanwhile.
+            for tasks in ((self._renew,), (self._stop_abandoned, self._adopt_orphans, self._sweep, self._pruning.look)):
+                threading.Thread(target=self._again_and_again, args=tasks, daemon=True).start()
 
     def retire(self) -> None:
         """Adopt no more: this worker will drain before long."""
@@ -84,14 +88,11 @@ class Recovery:
             log.info("answer %s is adopted", answer)
             self._producers.run(row, self._producers.entries(answer))
 
-    def _look_after(self) -> None:
+    def _again_and_again(self, *tasks: Callable[[], None]) -> None:
         while not self._draining.wait(_LOOK_S):
             try:
-                self._renew()
-                self._stop_abandoned()
-                self._adopt_orphans()
-                self._sweep()
-                self._pruning.look()
+                for task in tasks:
+                    task()
             except TalkaboutError as error:
                 log.warning("leases are not looked after: %s", error)
             except Exception:  # the edge of the worker: without this thread no answer would be adopted any more
