@@ -154,3 +154,8 @@ def freeze(pids: list[int], seconds: float) -> None:
     time.sleep(seconds)
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
+
+
+def children(pid: int) -> list[int]:
+    """List the processes that a process has started."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))

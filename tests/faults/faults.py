@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import requests
 
-from tests.faults.cluster import IDLE_S, ONE_MACHINE, TWO_MACHINES, Cluster, freeze
+from tests.faults.cluster import IDLE_S, ONE_MACHINE, TWO_MACHINES, Cluster, children, freeze
 from tests.faults.proxy import CuttingProxy
 from tests.faults.trial import ASK_S, Row, Trial
 
@@ -111,6 +111,11 @@ def crash_postgres(cluster: Cluster, _: list[Trial]) -> None:
     cluster.postgres.start()
 
 
+def freeze_postgres(cluster: Cluster, _: list[Trial]) -> None:
+    """Let PostgreSQL keep its connections and answer nothing, for longer than a lease lasts."""
+    freeze([cluster.postgres.process.pid, *children(cluster.postgres.process.pid)], FENCED_AFTER_S)
+
+
 def stop_twice(cluster: Cluster, trials: list[Trial]) -> None:
     """Stop each answer on both machines at once; both receipts are to be the same."""
     together(lambda trial: _stop_twice(cluster, trial), trials)
@@ -137,6 +142,7 @@ FAULTS = (
     Fault("producing worker stands still for 4 s", TWO_MACHINES, freeze_producer, may_ask=2),
     Fault("Redis killed and started", TWO_MACHINES, restart_redis),
     Fault("PostgreSQL crashed and started", TWO_MACHINES, crash_postgres),
+    Fault("PostgreSQL stands still for 4 s", TWO_MACHINES, freeze_postgres),
     Fault(f"each reader cut in mid-event {CUTS} times", TWO_MACHINES, nothing, cuts=CUTS),
     Fault("second POST on the other machine at once", TWO_MACHINES, nothing, twice=True),
     Fault("two stops at once on two machines", TWO_MACHINES, stop_twice, until=0.5),
