@@ -51,6 +51,11 @@ class Pen:
             self.settle()
         self._journal.release(self._stream, self._owner)
 
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless another producer takes over."""
+        if self._dropped.wait(seconds):
+            raise Replaced("dropped")
+
     def drop(self) -> None:
         """Write nothing more."""
         self._dropped.set()
@@ -63,8 +68,7 @@ class Pen:
     def _mend(self) -> None:
         """Go on with the whole text where the journal has lost entries, as Redis does that keeps nothing on disk."""
         while not self._mended():
-            if self._dropped.wait(_TRY_AGAIN_S):
-                raise Replaced("dropped")
+            self.wait(_TRY_AGAIN_S)
         self.answer.take()
         self._begin()
         self.answer.reset(keep=True)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from answers.answer import Answer, stream_of
 from answers.entries import Entry
@@ -18,7 +19,7 @@ from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
 from answers.store import AnswerRow, Store
 from answers.writer import Writer
-from relay.errors import TalkaboutError
+from relay.errors import Conflict, DatabaseError, NotFound, TalkaboutError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ _SAY_STOP_AGAIN_S = 0.5  # an answer may be between two workers when it is stopp
 _STOPPED_WITHIN_S = 10.0
 _LOOK_S = 0.02
 _READ_AT_ONCE = 500
+_TRY_AGAIN_S = 0.5
 
 
 class Producers:
@@ -79,10 +81,18 @@ class Producers:
 
     def go_on(self, row: AnswerRow) -> AnswerRow:
         """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other."""
-        row = self.store.reopen(row.id)
-        if self.journal.take(stream_of(row.id), self.owner, LEASE_S):
-            self.run(row, self.entries(row.id))
-            self._tell(row)
+        stream, deadline = stream_of(row.id), time.monotonic() + LEASE_S
+        while not self.journal.take(stream, self.owner, LEASE_S):  # whoever ends it is about to give the lease up
+            if time.monotonic() > deadline:
+                raise Conflict("The answer is being written.")
+            time.sleep(_LOOK_S)
+        try:
+            row = self.store.reopen(row.id)
+        except TalkaboutError:
+            self.let_go(row.id)
+            raise
+        self.run(row, self.entries(row.id))
+        self._tell(row)
         return row
 
     def stop(self, row: AnswerRow) -> AnswerRow:
@@ -130,18 +140,23 @@ class Producers:
         Raises Replaced, and keeps nothing, if another producer writes it meanwhile.
         """
         answer = pen.answer
+        outcome = {"content": answer.content, "reasoning": answer.reasoning, "close_ms": close_ms, **answer.facts()}
         pen.settle()
-        row = self.store.settle(
-            answer.answer,
-            state,
-            content=answer.content,
-            reasoning=answer.reasoning,
-            error=error.code if error else None,
-            close_ms=close_ms,
-            **answer.facts(),
-        )
+        row = self._keep(pen, state, {**outcome, "error": error.code if error else None})
         pen.end(state, error)
-        self._tell(row)
+        if row is not None:
+            self._tell(row)
+
+    def _keep(self, pen: Pen, state: str, outcome: dict[str, Any]) -> AnswerRow | None:
+        """Write into the database how an answer ended, however long it is away; None if the answer was deleted."""
+        while True:
+            try:
+                return self.store.settle(pen.answer.answer, state, **outcome)
+            except NotFound:
+                return None
+            except DatabaseError as exc:
+                log.warning("answer %s is kept in memory: %s", pen.answer.answer, exc)
+            pen.wait(_TRY_AGAIN_S)
 
     def entries(self, answer: str) -> list[Entry]:
         """Read all that the journal has of an answer."""

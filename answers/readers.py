@@ -38,6 +38,8 @@ class Readers:
         first, last = self._journal.bounds(stream)
         if after is not None and first - 1 <= after <= last:
             return self._follower.follow(stream, after, PING if after else b"", self._reset(row))
+        if first > last and row.state == "running":  # lost: its producer is about to say all of it again
+            return self._follower.follow(stream, last, PING, self._reset(row))
         upto = last - 1 if self._ended(stream, last) else last
         opening = self._reset(row)(upto)
         if first <= last:

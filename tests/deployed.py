@@ -135,9 +135,9 @@ class Service:
         return [read(path.with_name("cmdline")).decode() for path in found]
 
     def recite(self) -> contextlib.AbstractContextManager[requests.Response]:
-        """Open an answer that will not end by itself."""
+        """Open a relay that will not end by itself."""
         accept = {"Accept": "text/event-stream", "Connection": "close"}  # else its end waits for the kept connection
-        return opened("POST", f"{self.url}/stream", json={"name": "x", "model": "poem"}, headers=accept)
+        return opened("POST", f"{self.url}/talkeAbout", json={"prompt": "x", "model": "poem"}, headers=accept)
 
 
 def read(path: Path) -> bytes:

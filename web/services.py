@@ -18,7 +18,7 @@ from answers.recovery import Recovery
 from answers.store import AnswerRow, Store
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import TooManyAnswers
+from relay.errors import Draining, TooManyAnswers
 from relay.passthrough import relay
 from relay.pipe import Pipe, fill
 from relay.settings import Settings
@@ -47,6 +47,8 @@ class Services:
 
         Raises UnknownModel, NotFound, Conflict, and TooManyAnswers if as many as one user may have are being written.
         """
+        if self.streams.draining:
+            raise Draining
         self.recovery.start()
         answer = more.get("answer") or str(uuid.uuid4())
         if known := self.store.answer(answer):
@@ -95,6 +97,7 @@ class Services:
 
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""
+        self.streams.refuse()
         self.recovery.drain()
         self.streams.drain()
         self.follower.close()

@@ -139,10 +139,14 @@ class Streams:
             if key and stream.cut_key == key:
                 stream.client.cut()
 
-    def drain(self) -> None:
-        """End every stream with its terminal event: resumable ones now, the others after `drain_s` at the latest."""
+    def refuse(self) -> None:
+        """Take nothing on any more."""
         with self._lock:
             self.draining = True
+
+    def drain(self) -> None:
+        """End every stream with its terminal event: resumable ones now, the others after `drain_s` at the latest."""
+        self.refuse()
         self._abandon(resumable_only=True)
         deadline = time.monotonic() + self.drain_s
         while self._open and time.monotonic() < deadline:
