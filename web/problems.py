@@ -12,7 +12,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from relay.catalog import UnknownModel
-from relay.errors import BadUserId, Draining, JournalError, Overloaded, TalkaboutError, UpstreamError, UpstreamTimeout
+from relay.errors import (
+    BadUserId,
+    Draining,
+    JournalError,
+    Overloaded,
+    ReaderError,
+    TalkaboutError,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from web.accept import is_lost, wants_page
 from web.body import FieldError
 
@@ -58,6 +67,8 @@ def status_of(error: TalkaboutError) -> int:
         return 503
     if isinstance(error, UpstreamTimeout):
         return 504
+    if isinstance(error, ReaderError):  # nobody reads it: it is for the metrics, where it is no fault of ours
+        return 400
     return 502 if isinstance(error, UpstreamError) else 500
 
 
