@@ -40,8 +40,9 @@ class Channels:
     def subscribe(self, user: str, last_event_id: str | None) -> Pipe:
         """Follow a user's channel: `open`, what came after the id `last_event_id`, then everything as it comes.
 
-        An id that cannot be honoured gets `reset` with the first seq that is still kept, and goes on from there. Who
-        takes the pipe must abandon it when nobody reads it any more. Raises BadUserId, JournalError and Draining.
+        Who resumes gets its own id back with `open`. An id that cannot be honoured gets `reset` with the first seq that
+        is still kept, and goes on from there. Who takes the pipe must abandon it when nobody reads it any more. Raises
+        BadUserId, JournalError and Draining.
         """
         stream = _channel(user)
         kept_from, last = self._journal.bounds(stream)

@@ -40,7 +40,7 @@ class Settings:
         "", "secret", "`postgresql://…` for several machines; empty: SQLite in the data folder.", secret=True
     )
 
-    upstream_url: str = row("", "URL", "OpenAI-compatible model server, with or without `/v1`.", url=True)
+    upstream_url: str = row("", "URL", "OpenAI-compatible model server, with or without `/v1`.", url=True, base=True)
     upstream_key: str = row("", "secret", "API key for the model server.", secret=True)
     upstream_proxy: str = row("", "URL", "HTTP proxy on the way to the model server.", url=True)
     upstream_ca: str = row("", "file", "CA file for the model server; empty: the usual authorities.", file=True)
@@ -189,6 +189,9 @@ def _check(name: str, rule: Mapping[str, Any], value: Any) -> None:
         raise SettingError(f"{name}: expected one of {', '.join(rule['choices'])}, got {value!r}")
     if rule.get("url"):
         _check_url(name, value)
+    if rule.get("base") and (set("?#") & set(value) or value.rstrip("/").endswith("/chat/completions")):
+        what = "the URL that stands before /v1/chat/completions, without a query or fragment"
+        raise SettingError(f"{name}: expected {what}, as in http://127.0.0.1:11434/v1")
     if rule.get("file") and not Path(value).is_file():
         raise SettingError(f"{name}: expected the path of a file, got {value!r}")
     if rule.get("secret") and not value.isprintable():

@@ -24,6 +24,9 @@ WRONG = [
     ("TALKABOUT_UPSTREAM_URL", "localhost:11434", "an http or https URL"),
     ("TALKABOUT_UPSTREAM_URL", "file:///etc/passwd", "an http or https URL"),
     ("TALKABOUT_UPSTREAM_URL", "http://host:99999", "an http or https URL"),
+    ("TALKABOUT_UPSTREAM_URL", "http://host/v1?key=x", "the URL that stands before /v1/chat/completions"),
+    ("TALKABOUT_UPSTREAM_URL", "http://host/v1#x", "the URL that stands before /v1/chat/completions"),
+    ("TALKABOUT_UPSTREAM_URL", "http://host/v1/chat/completions/", "the URL that stands before /v1/chat/completions"),
     ("TALKABOUT_UPSTREAM_KEY", "sk-\n1", "one line of printable characters"),
 ]
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.deployed import until
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
 from tests.streams import ask_and_leave, events, opened, read_events
@@ -42,6 +43,15 @@ def test_a_client_that_goes_closes_a_silent_upstream(
         left_at = ask_and_leave(server.port, "/talkeAbout", {"prompt": "x"}, {}, upstream_server)
         closed = upstream_server.wait_for_closed()
         assert closed[-1].closed_at - left_at < PROMISED_S + BUSY_MACHINE_S
+
+
+def test_a_client_that_goes_before_the_headers_is_no_fault_of_the_server(
+    upstream_server: MisbehavingServer, relaying: Any
+) -> None:
+    with relaying("slow-headers") as server:
+        ask_and_leave(server.port, *ASK[0], upstream_server)
+        counted = 'talkabout_requests_total{endpoint="article.talke_about",status="400"} 1.0'
+        until(lambda: counted in requests.get(f"{server.url}/metrics", timeout=5).text, "the count")
 
 
 def test_silence_is_bridged_by_comment_lines_that_stand_alone(relaying: Any) -> None:
