@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -50,21 +54,46 @@ def test_an_answer_comes_token_by_token_with_the_models_own_count(chatting: Serv
     assert len(tokens) > 1 and done["usage"]["completion_tokens"] > 1
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "headers"),
-    [("/talkeAbout", {"prompt": LONG}, {}), ("/stream", {"name": LONG}, {}), ("/stream", {"name": LONG}, EVENTS)],
-)
-def test_a_client_that_goes_makes_the_model_stop_writing(
-    chatting: Server, path: str, body: dict[str, str], headers: dict[str, str]
-) -> None:
-    with opened("POST", chatting.url + path, json=body, headers=headers) as response:
-        while b"content" not in (chunk := response.raw.read1(65536)) and path == "/talkeAbout":
+def test_a_client_that_leaves_the_relay_makes_the_model_stop_writing(chatting: Server) -> None:
+    with opened("POST", f"{chatting.url}/talkeAbout", json={"prompt": LONG}) as response:
+        while b"content" not in (chunk := response.raw.read1(65536)):
             assert chunk
     chatting.wait_until_the_model_rests()
 
 
-def test_a_stopped_answer_leaves_its_place_to_the_next(chatting: Server) -> None:
-    with opened("POST", f"{chatting.url}/stream", json={"name": LONG}, headers=EVENTS) as response:
+def test_stop_makes_the_model_stop_writing(chatting: Server) -> None:
+    with opened("POST", f"{chatting.url}/api/answers", json={"prompt": LONG}, headers=EVENTS) as response:
+        answer = response.headers["X-Answer-Id"]
         next(event for event in events(response) if event.event == "message")
-    got = read_events("POST", f"{chatting.url}/stream", json={"name": "Say hello."}, headers=EVENTS)
-    assert json.loads(got[-1].data)["state"] == "complete"
+        receipt = requests.post(f"{chatting.url}/api/answers/{answer}/stop", timeout=30).json()
+        done = json.loads(list(events(response))[-1].data)
+    assert receipt["state"] == done["state"] == "stopped"
+    chatting.wait_until_the_model_rests()
+
+
+def test_the_model_goes_on_where_a_killed_worker_left_it(chatting: Server) -> None:
+    with opened("POST", f"{chatting.url}/api/answers", json={"prompt": LONG}, headers=EVENTS) as response:
+        answer = response.headers["X-Answer-Id"]
+        some = events(response)
+        seen = [next(event for event in some if event.event == "message") for _ in range(5)]
+    for pid in chatting.workers():
+        os.kill(pid, signal.SIGKILL)
+    url = f"{chatting.url}/api/answers/{answer}"
+    while len((shown := get(url))["content"]) < 100 and shown["state"] == "running":
+        time.sleep(0.1)
+    requests.post(f"{url}/stop", timeout=30)
+    got = read_events("GET", f"{url}/events")
+    text = "".join(json.loads(event.data).get("content", "") for event in got if event.event == "message")
+    assert text == get(url)["content"] and text.startswith("".join(json.loads(event.data)["content"] for event in seen))
+    assert {"phase": "recovering"} in [json.loads(event.data) for event in got]
+
+
+def get(url: str) -> dict[str, Any]:
+    """Show an answer, as soon as a worker is there."""
+    while True:
+        try:
+            shown: dict[str, Any] = requests.get(url, timeout=PATIENCE_S).json()
+        except requests.ConnectionError:
+            time.sleep(0.1)
+        else:
+            return shown
