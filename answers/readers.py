@@ -36,13 +36,14 @@ class Readers:
         """
         stream = stream_of(row.id)
         first, last = self._journal.bounds(stream)
-        if after is not None and first - 1 <= after <= last:
+        nothing_kept = first > last and row.state != "running"
+        if after is not None and first - 1 <= after <= last and not nothing_kept:
             return self._follower.follow(stream, after, PING if after else b"", self._reset(row))
         if first > last and row.state == "running":  # lost: its producer is about to say all of it again
             return self._follower.follow(stream, last, PING, self._reset(row))
         upto = last - 1 if self._ended(stream, last) else last
         opening = self._reset(row)(upto)
-        if first <= last:
+        if not nothing_kept:
             return self._follower.follow(stream, upto, opening, self._reset(row))
         # Nothing is kept of it but what the database has.
         row = self._store.answer(row.id) or row
