@@ -69,7 +69,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     return Services(
         settings=settings,
         catalog=models,
-        streams=Streams(settings.max_streams, settings.drain_s, partial(follower.listen, CUTS)),
+        streams=Streams(
+            settings.max_streams, settings.drain_s, partial(follower.listen, CUTS), settings.max_readers_per_user
+        ),
         journal=journal,
         follower=follower,
         channels=channels,
@@ -85,8 +87,11 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow) -> As
     upstream, name = models.find(row.model)
     body = request_body(name, store.history(row.id), settings.max_tokens)
     style = upstream.continues()
+    if upstream.names_requests():
+        body["request_id"] = row.id
     return Ask(
         lambda kept: upstream.call(continued(body, kept, style)),
+        lambda: upstream.abort(name, row.id),
         style,
         settings.max_event_bytes,
         settings.max_answer_chars,

@@ -67,6 +67,7 @@ class Pen:
 
     def _mend(self) -> None:
         """Go on with the whole text where the journal has lost entries, as Redis does that keeps nothing on disk."""
+        self.wait(0)
         while not self._mended():
             self.wait(_TRY_AGAIN_S)
         self.answer.take()

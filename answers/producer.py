@@ -30,9 +30,13 @@ _PAUSES_S = (0.1, 0.4, 1.0)
 
 
 class Ask(NamedTuple):
-    """How an answer's upstream is asked: `call(kept)` for what follows the kept text, in the `style` that it knows."""
+    """How an answer's upstream is asked: `call(kept)` for what follows the kept text, in the `style` that it knows.
+
+    `abort` is for servers that write on when their client has gone; it raises nothing.
+    """
 
     call: Callable[[str], Call]
+    abort: Callable[[], None]
     style: str
     max_event_bytes: int
     max_chars: int
@@ -128,6 +132,7 @@ class Producer:
             self._read(call, Seam(kept))
         except TalkaboutError:
             call.close()
+            self._ask.abort()
             raise
         threading.Thread(target=read_to_end, args=(call,), daemon=True).start()
 

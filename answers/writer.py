@@ -108,9 +108,14 @@ class Writer:
             self._streams[stream] = _Stream(callback)
 
     def forget(self, stream: str) -> None:
-        """Drop what is known of a stream that is not written here any more; what it has pending is written."""
+        """Drop what is known of a stream that is not written here any more; what it has pending is written.
+
+        Who waits in `durable` for it waits no longer.
+        """
         with self._lock:
-            self._streams.pop(stream, None)
+            if state := self._streams.pop(stream, None):
+                state.fenced = True
+                self._written.notify_all()
 
     def close(self, flush_s: float = FLUSH_S) -> None:
         """Take nothing more, and write what waits, for `flush_s` at most; what is left then is lost."""

@@ -7,7 +7,7 @@
     ├── JournalError, DatabaseError (NotMigrated)
     ├── NotFound, Conflict, BadUserId
     ├── AnswerTooLong, AdoptedTooOften, Replaced
-    ├── Draining, Overloaded, TooManyAnswers
+    ├── Draining, Overloaded, TooManyAnswers, TooManyReaders
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
                             UpstreamBroken, AnswerFailed, UpstreamStopped
 
@@ -93,6 +93,13 @@ class TooManyAnswers(TalkaboutError):
     """As many answers as one user may have are being written already."""
 
     public = "You have as many answers being written as you may have. Please wait for one to end."
+    retriable = True
+
+
+class TooManyReaders(TalkaboutError):
+    """As many readers as one user may have on a worker are reading already."""
+
+    public = "You follow as many answers as you may at once. Please close some."
     retriable = True
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -38,6 +39,7 @@ FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.
 READ_BYTES = 65_536
 MAX_ERROR_BYTES = 65_536
 MAX_MODELS_BYTES = 1 << 20
+XINFERENCE = "xinference"  # the owner that it names for its models
 SHORT_S = 5.0  # for what is small: an error's body, the list of models
 
 
@@ -100,6 +102,23 @@ class Upstream:
             with suppress(UpstreamError):
                 self.models()
         return style_of(self._owner)
+
+    def names_requests(self) -> bool:
+        """Tell if a request is to carry a `request_id`, by which it can be given up."""
+        return self._owner == XINFERENCE
+
+    def abort(self, model: str, request_id: str) -> None:
+        """Tell Xinference to give a request up; its llama.cpp engine writes on for a client that has gone.
+
+        Whatever comes of it, the connection is closed already; nothing is raised.
+        """
+        if not self.names_requests():
+            return
+        line = Line(self.timeouts.at_most(SHORT_S))
+        line.begin()
+        path = f"/models/{quote(model, safe='')}/requests/{quote(request_id, safe='')}/abort"
+        with suppress(UpstreamError):
+            self.send(line, "POST", path, json={}).close()
 
     def send(self, line: Line, method: str, path: str, **more: Any) -> requests.Response:
         """Send one request on a line and wait for the headers; the caller closes the response."""

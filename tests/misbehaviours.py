@@ -337,6 +337,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "no-end": no_end,
     "trickle": trickle,
     "endless": endless,
+    "xinference": endless,
     "flood": flood,
     "endless-chunk-size": endless_chunk_size,
     "never-ending-line": never_ending_line,
@@ -408,6 +409,7 @@ ALIKE = (
 LISTS: dict[str, Behaviour] = {
     **{name: model_list(LIST) for name in BEHAVIOURS if name not in ALIKE},
     "v1": model_list(LIST),  # the server's root, without a name
+    "xinference": model_list({"data": [{"id": MODEL, "owned_by": "xinference"}]}),
     "list-llama": model_list({"models": [{"name": MODEL, "model": MODEL}], **LIST}),
     "list-ollama": model_list({"models": [{"name": "mock:latest", "model": "mock:latest"}]}),
     "list-bare": model_list([{"id": MODEL}]),

@@ -19,6 +19,8 @@ import urllib3
 
 from relay.poem import POEM
 from relay.sse import Event
+from tests.misbehaving import MisbehavingServer
+from tests.misbehaviours import TEXT
 from tests.servers import Server
 from tests.streams import events, opened, read_events
 
@@ -181,6 +183,33 @@ def test_stop_stops_from_any_worker_again_and_again(slow: Server) -> None:
     assert len(text_of(got)) == receipts[0]["chars"] < len(POEM)
 
 
+def test_xinference_is_told_to_give_a_stopped_answer_up(
+    upstream_server: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    url = f"{upstream_server.url}/xinference"
+    with Server(tmp_path_factory.mktemp("xinference"), TALKABOUT_UPSTREAM_URL=url) as server:
+        answer = begin(server)
+        next(event for event in follow(server, answer) if event.event == "message")
+        requests.post(f"{server.url}/api/answers/{answer}/stop", timeout=20)
+    paths = [request.path for request in upstream_server.requests]
+    asked = next(request for request in upstream_server.requests if request.path.endswith("/completions"))
+    assert asked.json["request_id"] == answer
+    assert f"/xinference/v1/models/mock/requests/{answer}/abort" in paths
+
+
+def test_an_answer_that_breaks_off_again_and_again_is_settled(
+    upstream_server: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {"TALKABOUT_UPSTREAM_URL": f"{upstream_server.url}/cut-clean", "TALKABOUT_UPSTREAM_CONTINUES": "prefill"}
+    with Server(tmp_path_factory.mktemp("broken"), **settings) as server:
+        answer = begin(server)
+        done = json.loads(list(follow(server, answer))[-1].data)
+        shown = show(server, answer)
+    asked = [request for request in upstream_server.requests if request.path.endswith("/completions")]
+    assert (done["state"], shown["state"], len(asked)) == ("interrupted", "interrupted", 4)
+    assert asked[1].json["messages"][-1] == {"role": "assistant", "content": TEXT}
+
+
 def test_two_stops_at_once_get_the_same_receipt(slow: Server) -> None:
     answer = begin(slow)
     with ThreadPoolExecutor(4) as pool:
@@ -237,6 +266,14 @@ def test_one_user_may_have_only_so_many_answers_at_once(tmp_path_factory: pytest
         response = requests.post(f"{server.url}/api/answers", json={"prompt": "x"}, timeout=10)
     assert (response.status_code, response.json()["code"]) == (429, "too_many_answers")
     assert int(response.headers["Retry-After"]) > 0
+
+
+def test_one_user_may_have_only_so_many_readers_at_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = {"TALKABOUT_POEM_DELAY_MS": "100", "TALKABOUT_MAX_READERS_PER_USER": "1"}
+    with Server(tmp_path_factory.mktemp("curious"), **settings) as server:
+        url = f"{server.url}/api/answers/{begin(server)}/events"
+        with opened("GET", url) as first, opened("GET", url) as second:
+            assert (first.status_code, second.status_code, second.json()["code"]) == (200, 429, "too_many_readers")
 
 
 @pytest.mark.parametrize("fault", ["one worker", "all workers", "reload"])

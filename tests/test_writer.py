@@ -185,6 +185,18 @@ def test_a_stream_that_was_refused_can_be_written_anew(journal: Watched, writer:
     assert writer.durable("a", 1, LONG)
 
 
+def test_whoever_waits_for_a_stream_that_is_forgotten_waits_no_longer(journal: Watched, writer: Writer) -> None:
+    found: list[bool] = []
+    hold(writer, journal)
+    writer.append(batch("a", 1))
+    waiting = threading.Thread(target=lambda: found.append(writer.durable("a", 1, LONG)))
+    waiting.start()
+    time.sleep(0.1)  # it has to wait already
+    writer.forget("a")
+    waiting.join(LONG / 2)
+    assert found == [False]
+
+
 def test_durable_waits_for_what_was_appended_alone(journal: Watched, writer: Writer) -> None:
     assert writer.durable("unknown", 5, LONG)
     writer.on_fenced("a", lambda: None)

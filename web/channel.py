@@ -24,7 +24,7 @@ def connect(user_id: str) -> Response:
         return headers_alone()
     here = services()
     last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
-    return here.streams.admit(here.channels.subscribe(user_id, last), resumable=True).response()
+    return here.streams.admit(here.channels.subscribe(user_id, last), resumable=True, user=user_id).response()
 
 
 @channel.post("/sse/send/<user_id>")

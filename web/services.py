@@ -64,7 +64,7 @@ class Services:
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
         """Take a reader of an answer on."""
         pipe = self.readers.follow(row, after)
-        return self.streams.admit(pipe, resumable=True)
+        return self.streams.admit(pipe, resumable=True, user=row.user)
 
     def text(
         self, row: AnswerRow, ending: Callable[[dict[str, Any]], str], wrap: Callable[[TextOf], Source] | None = None
@@ -74,7 +74,7 @@ class Services:
         Without `wrap` the upstream must have accepted the question first, and AnswerFailed is raised if it did not.
         """
         text = TextOf(self.readers.follow(row, 0), ending)
-        stream = self.streams.admit(wrap(text) if wrap else text, resumable=False)
+        stream = self.streams.admit(wrap(text) if wrap else text, user=row.user)
         if wrap is None:
             stream.before(text.accepted)
         return stream

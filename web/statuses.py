@@ -13,6 +13,7 @@ from relay.errors import (
     ReaderError,
     TalkaboutError,
     TooManyAnswers,
+    TooManyReaders,
     UpstreamError,
     UpstreamTimeout,
 )
@@ -20,6 +21,7 @@ from relay.errors import (
 _BUSY_RETRY_AFTER_S = 2
 _STATUS: dict[type[TalkaboutError], int] = {
     TooManyAnswers: 429,
+    TooManyReaders: 429,
     ReaderError: 400,  # nobody reads it: it is for the metrics, where it is no fault of ours
     Overloaded: 503,
     Draining: 503,

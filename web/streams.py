@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from flask import Response, request
 from prometheus_client import Gauge
 
-from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError
+from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError, TooManyReaders
+from relay.settings import Settings
 from web.accept import EVENT_STREAM
 from web.client import Client
 
@@ -52,8 +54,9 @@ class Source(Protocol):
 class Stream:
     """One admitted stream; leaves by itself when its response is closed."""
 
-    def __init__(self, streams: Streams, source: Source, resumable: bool) -> None:
+    def __init__(self, streams: Streams, source: Source, resumable: bool, user: str) -> None:
         self.source = source
+        self.user = user
         self.resumable = resumable
         self.cut_key = request.args.get("cut", "")
         self._streams = streams
@@ -96,12 +99,18 @@ class Streams:
     """All open streams of this worker."""
 
     def __init__(
-        self, max_streams: int, drain_s: float, listen_for_cuts: Callable[[Callable[[str], None]], None]
+        self,
+        max_streams: int,
+        drain_s: float,
+        listen_for_cuts: Callable[[Callable[[str], None]], None],
+        max_readers_per_user: int = Settings.max_readers_per_user,
     ) -> None:
         self.max_streams = max_streams
+        self.max_readers_per_user = max_readers_per_user
         self.drain_s = drain_s
         self.draining = False
         self._open: set[Stream] = set()
+        self._readers: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._watching = False
         self._listen_for_cuts = listen_for_cuts
@@ -110,13 +119,14 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    def admit(self, source: Source, resumable: bool = False) -> Stream:
+    def admit(self, source: Source, resumable: bool = False, user: str = "") -> Stream:
         """Take a stream of the current request on; call its `response()`, or `leave()` if there is none.
 
-        Raises Overloaded or Draining before anything was begun, and abandons the source. A resumable stream is ended as
-        soon as the worker drains, since its reader goes on elsewhere; the others get `drain_s` first.
+        Raises Overloaded, Draining, or TooManyReaders for a named user, before anything was begun, and abandons the
+        source. A resumable stream is ended as soon as the worker drains, since its reader goes on elsewhere; the others
+        get `drain_s` first.
         """
-        stream = Stream(self, source, resumable)
+        stream = Stream(self, source, resumable, user)
         try:
             if stream.cut_key and not self._listening:  # only now, since it costs a look at the journal now and then
                 self._listen_for_cuts(self.cut)
@@ -130,7 +140,11 @@ class Streams:
     def remove(self, stream: Stream) -> None:
         """Forget a stream."""
         with self._lock:
-            self._open.discard(stream)
+            if stream in self._open:
+                self._open.remove(stream)
+                self._readers[stream.user] -= 1
+                if not self._readers[stream.user]:
+                    del self._readers[stream.user]
             OPEN.set(len(self._open))
 
     def cut(self, key: str) -> None:
@@ -159,7 +173,10 @@ class Streams:
                 raise Draining
             if len(self._open) >= self.max_streams:
                 raise Overloaded(f"{len(self._open)} streams are open")
+            if stream.user and self._readers[stream.user] >= self.max_readers_per_user:
+                raise TooManyReaders(f"{self.max_readers_per_user} are open for this user")
             self._open.add(stream)
+            self._readers[stream.user] += 1
             OPEN.set(len(self._open))
             begin_watching, self._watching = not self._watching, True
         if begin_watching:

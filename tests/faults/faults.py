@@ -186,10 +186,9 @@ def _ways(cluster: Cluster, fault: Fault, open_: contextlib.ExitStack, trial: Tr
     for machines in (cluster.machines, cluster.machines[::-1]):
         urls = [machine.url for machine in machines]
         if fault.cuts:
-            cuts = fault.cuts // len(machines)
-            proxies = [open_.enter_context(CuttingProxy(machine.port, cuts)) for machine in machines]
-            trial.proxies += proxies
-            urls = [proxy.url for proxy in proxies]
+            proxy = open_.enter_context(CuttingProxy([machine.port for machine in machines], fault.cuts))
+            trial.proxies.append(proxy)
+            urls = [proxy.url]
         ways.append(urls)
     return ways
 

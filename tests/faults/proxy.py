@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import socket
 import struct
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing tears the connection down, without a word
-LONGEST_PIECE = 700  # bytes that a connection gets to carry, about eight events
+LONGEST_PIECE = 400  # bytes that a connection gets to carry, about five events
 
 
 class CuttingProxy:
-    """Lead one reader, who has one connection at a time, to a port; cut the first `cuts` of them."""
+    """Lead one reader, who has one connection at a time, to these ports in turn; cut the first `cuts` of them."""
 
-    def __init__(self, port: int, cuts: int) -> None:
+    def __init__(self, ports: Sequence[int], cuts: int) -> None:
         self.left = cuts
-        self._to = port
+        self._to = itertools.cycle(ports)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -40,7 +42,11 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._to), 5) as server:
+            with (
+                client,
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", next(self._to)), 5) as server,
+            ):
                 self._carry(client, server)
 
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
