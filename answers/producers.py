@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -50,12 +51,18 @@ class Producers:
         self._ask = ask
         self._tell = tell  # who looks at the conversation: an answer of it has ended, or goes on
         self._running: dict[str, Producer] = {}
+        self._coming: set[str] = set()  # the lease is ours, and it is not written yet
         self._lock = threading.Lock()
 
     def running(self) -> dict[str, Producer]:
         """Map each answer that is being written here to its producer."""
         with self._lock:
             return dict(self._running)
+
+    def coming(self) -> set[str]:
+        """Name the answers that are about to be written here."""
+        with self._lock:
+            return set(self._coming)
 
     def begin(
         self, user: str, prompt: str, model: str, conversation: str | None, parent: str | None, answer: str
@@ -64,20 +71,34 @@ class Producers:
 
         Raises NotFound and Conflict as Store.begin does, and JournalError.
         """
-        stream = stream_of(answer)
         # The lease comes first: were the worker killed in between, an answer without one would never be adopted.
-        mine = answer not in self._running and self.journal.take(stream, self.owner, LEASE_S)
-        try:
-            row, new = self.store.begin(user, prompt, model, conversation, parent, answer)
-        except TalkaboutError:
-            if mine:
-                self.journal.release(stream, self.owner)
-            raise
-        if mine and new:
-            self.run(row, [])
-        elif mine:
-            self.let_go(answer)
+        with self.holding(answer) as mine:
+            try:
+                row, new = self.store.begin(user, prompt, model, conversation, parent, answer)
+            except TalkaboutError:
+                if mine:
+                    self.journal.release(stream_of(answer), self.owner)
+                raise
+            if mine and new:
+                self.run(row, [])
+            elif mine:
+                self.let_go(answer)
         return row
+
+    @contextlib.contextmanager
+    def holding(self, answer: str) -> Iterator[bool]:
+        """Take an answer's lease, which is renewed from now on; yield if it can be written here.
+
+        It cannot if another worker has it, or if it is written here already, or about to be.
+        """
+        with self._lock:
+            free = answer not in self._running and answer not in self._coming
+            self._coming |= {answer} if free else set()
+        try:
+            yield free and self.journal.take(stream_of(answer), self.owner, LEASE_S)
+        finally:
+            with self._lock:
+                self._coming -= {answer} if free else set()
 
     def go_on(self, row: AnswerRow) -> AnswerRow:
         """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other."""

@@ -100,8 +100,9 @@ class Recovery:
 
     def _renew(self) -> None:
         streams = {stream_of(answer): producer for answer, producer in self._producers.running().items()}
-        if streams:
-            held = self._journal.renew(self._producers.owner, list(streams), LEASE_S)
+        coming = map(stream_of, self._producers.coming())
+        if named := {*streams, *coming}:
+            held = self._journal.renew(self._producers.owner, named, LEASE_S)
             for stream in streams.keys() - held:
                 streams[stream].leave()
 
@@ -124,9 +125,9 @@ class Recovery:
 
     def _adopt_orphans(self) -> None:
         for stream in [] if self._retiring else self._journal.orphans(_ORPHANS_AT_ONCE):
-            ours = stream.removeprefix("answer:") in self._producers.running()
-            if not ours and self._journal.take(stream, self._producers.owner, LEASE_S):
-                self.adopt(stream)
+            with self._producers.holding(stream.removeprefix("answer:")) as mine:
+                if mine:
+                    self.adopt(stream)
 
     def _sweep(self) -> None:
         """Now and then adopt what the database has as running and the journal has forgotten, lease and all."""
@@ -134,9 +135,9 @@ class Recovery:
             return
         self._sweep_at = time.monotonic() + _SWEEP_S
         for answer in self._producers.store.unfinished(_ORPHANS_AT_ONCE):
-            ours = answer in self._producers.running()
-            if not ours and self._journal.take(stream_of(answer), self._producers.owner, LEASE_S):
-                self.adopt(stream_of(answer))
+            with self._producers.holding(answer) as mine:
+                if mine:
+                    self.adopt(stream_of(answer))
 
     def _end(self, row: AnswerRow) -> None:
         """Write the terminal event that a killed worker has left out, if it has."""
