@@ -14,7 +14,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.faults import FAULTS, Fault, try_out
 from tests.faults.trial import HEAD, Row
 
-AT_ONCE = 25
+AT_ONCE = 34
 DELAY_MS = 15
 
 
