@@ -6,6 +6,7 @@ monkey.patch_all()
 
 import logging
 import os
+import sys
 
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -18,3 +19,8 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name
 create_urllib3_context()
 
 app = create_app(load(), os.environ.get("_TALKABOUT_EMBEDDED_URL", ""))
+
+# psycopg chooses how it waits when it is imported: before the patch, each query would stop all streams of the worker.
+waiting = sys.modules.get("psycopg.waiting")
+if waiting is not None and waiting.wait.__name__ == "wait_c":
+    raise RuntimeError("psycopg was imported before gevent's patch")
