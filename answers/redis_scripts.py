@@ -115,6 +115,9 @@ return {kept[1] and tonumber(string.match(kept[1][1], '^%d+')) or last + 1, last
 MEND = _script("""
 local holder, last, seq = owner(), last_of(KEYS[1]), tonumber(ARGV[4])
 if holder and holder ~= ARGV[1] or last > seq then return 0 end
+-- No lease behind an end: it was not lost, another producer has ended the answer and given it up.
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not holder and newest and field(newest, 'final') == '1' then return 0 end
 if last < seq then
   redis.call('XADD', KEYS[1], ARGV[4] .. '-0', 'block', '')
   redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', 0)

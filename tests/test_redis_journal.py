@@ -357,6 +357,18 @@ def test_nothing_is_mended_over_what_another_has_written(journal: RedisJournal, 
     assert journal.bounds("a") == (1, 5)
 
 
+def test_nothing_is_mended_behind_an_end_that_another_has_written(redis: RedisServer) -> None:
+    me, you = RedisJournal(redis.url, 60.0), RedisJournal(redis.url, 60.0)
+    assert me.take("answer:1", "me", 0.0) and you.take("answer:1", "you", 60.0)
+    end = Entry("answer:1", 1, b"end", True)
+    assert you.commit([Batch("answer:1", "you", [end])]) == set()
+    you.release("answer:1", "you")
+    assert me.commit([Batch("answer:1", "me", [end._replace(block=b"mine")])]) == {"answer:1"}
+    assert not me.mend("answer:1", "me", 1, 60.0)
+    me.close()
+    you.close()
+
+
 def test_a_stream_that_lost_only_its_end_goes_on_behind_the_gap(journal: RedisJournal, redis: RedisServer) -> None:
     begin(journal, "a", 3)
     assert journal.commit([batch("a", 6, 1)]) == {"a"}
