@@ -40,6 +40,7 @@ class Recovery:
         self._abandon_after_s = abandon_after_s
         self._look_at_readers = 0.0
         self._sweep_at = 0.0
+        self._adopt_from = 0.0
         self._retiring = False
         self._draining = threading.Event()
         self._lock = threading.Lock()
@@ -124,7 +125,13 @@ class Recovery:
         return time.time() - max(last, producer.began_at)
 
     def _adopt_orphans(self) -> None:
-        for stream in [] if self._retiring else self._journal.orphans(_ORPHANS_AT_ONCE):
+        try:
+            orphans = self._journal.orphans(_ORPHANS_AT_ONCE)
+        except JournalError:
+            # Nobody could renew a lease meanwhile: whoever lives gets the time to.
+            self._adopt_from = time.monotonic() + LEASE_S
+            raise
+        for stream in [] if self._retiring or time.monotonic() < self._adopt_from else orphans:
             with self._producers.holding(stream.removeprefix("answer:")) as mine:
                 if mine:
                     self.adopt(stream)
