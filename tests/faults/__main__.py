@@ -14,14 +14,14 @@ from tests.faults.cluster import Cluster
 from tests.faults.faults import FAULTS, Fault, try_out
 from tests.faults.trial import HEAD, Row
 
-AT_ONCE = 34
+RUNS = 20
 DELAY_MS = 15
 
 
 def main() -> int:
     """Run the faults, one after the other; return the exit status: 0 if every answer is whole."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("runs", nargs="?", type=int, default=AT_ONCE, metavar="N", help="answers for each fault")
+    parser.add_argument("runs", nargs="?", type=int, default=RUNS, metavar="N", help="answers for each fault")
     parser.add_argument("--only", default="", metavar="WORD", help="only faults whose name or set-up holds this")
     asked = parser.parse_args()
     began = time.monotonic()
@@ -41,8 +41,8 @@ def run(setup: str, faults: list[Fault], runs: int) -> list[Row]:
     with Cluster(setup, folder, DELAY_MS) as cluster:
         for fault in faults:
             rows.append(Row(fault.name, setup, fault.may_ask))
-            for left in range(runs, 0, -AT_ONCE):
-                try_out(cluster, fault, min(left, AT_ONCE), rows[-1])
+            for left in range(runs, 0, -fault.at_once):
+                try_out(cluster, fault, min(left, fault.at_once), rows[-1])
             print("\n".join([" | ".join(rows[-1].cells()), *rows[-1].complaints()]), file=sys.stderr, flush=True)
     if all(row.is_good for row in rows):
         shutil.rmtree(folder)

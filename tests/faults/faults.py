@@ -31,7 +31,7 @@ class Fault:
     """A row of the table.
 
     `cuts`: of each reader's connections; `twice`: begun on both machines at once; `until`: the part of an answer in
-    which the fault strikes at some moment, so late that some answers are ending just then.
+    which the fault strikes at some moment, so late that some answers are ending just then; `at_once`: answers.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Fault:
     cuts: int = 0
     twice: bool = False
     until: float = 0.85
+    at_once: int = 34
 
 
 def kill_producer(cluster: Cluster, trials: list[Trial]) -> None:
@@ -135,7 +136,7 @@ FAULTS = (
     Fault("upstream killed in mid-token", ONE_MACHINE, kill_upstream, may_ask=2),
     Fault("upstream stalls for 2 s", ONE_MACHINE, stall_upstream),
     Fault("upstream stalls past the idle timeout", ONE_MACHINE, lose_upstream, may_ask=2),
-    Fault(f"each reader cut in mid-event {CUTS} times", ONE_MACHINE, nothing, cuts=CUTS),
+    Fault(f"each reader cut in mid-event {CUTS} times", ONE_MACHINE, nothing, cuts=CUTS, at_once=10),
     Fault("no fault", TWO_MACHINES, nothing),
     Fault("kill -9 the producing worker", TWO_MACHINES, kill_producer, may_ask=2),
     Fault("kill -9 the whole producing machine", TWO_MACHINES, kill_machine, may_ask=2),
@@ -143,7 +144,7 @@ FAULTS = (
     Fault("Redis killed and started", TWO_MACHINES, restart_redis),
     Fault("PostgreSQL crashed and started", TWO_MACHINES, crash_postgres),
     Fault("PostgreSQL stands still for 4 s", TWO_MACHINES, freeze_postgres),
-    Fault(f"each reader cut in mid-event {CUTS} times", TWO_MACHINES, nothing, cuts=CUTS),
+    Fault(f"each reader cut in mid-event {CUTS} times", TWO_MACHINES, nothing, cuts=CUTS, at_once=10),
     Fault("second POST on the other machine at once", TWO_MACHINES, nothing, twice=True),
     Fault("two stops at once on two machines", TWO_MACHINES, stop_twice, until=0.5),
 )
