@@ -19,7 +19,7 @@ from tests.servers import free_port
 START_S = 30.0
 ACCOUNT = "postgres"  # the server refuses to run as root
 
-_QUICK = ["-c", "fsync=off", "-c", "max_connections=60", "-c", "shared_buffers=16MB"]
+_QUICK = ["-c", "fsync=off", "-c", "max_connections=100", "-c", "shared_buffers=16MB"]
 
 
 class PostgresServer:

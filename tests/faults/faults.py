@@ -223,6 +223,6 @@ def _stop_twice(cluster: Cluster, trial: Trial) -> None:
     with ThreadPoolExecutor(len(cluster.urls)) as pool:
         receipts = list(pool.map(stop, cluster.urls))
     trial.went_on_s = time.monotonic() - began
-    trial.state, trial.expected = "stopped", trial.expected[: int(str(receipts[0].get("chars", 0)))]
+    trial.state, trial.expected = "stopped", trial.expected[: max(int(str(each.get("chars", 0))) for each in receipts)]
     if any(receipt != receipts[0] for receipt in receipts):
         trial.problems.append(f"receipts: {receipts}")
