@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from answers.answer import Answer, stream_of
@@ -40,6 +41,12 @@ class Pen:
         while not self._writer.durable(self._stream, self.answer.seq):
             self._mend()
             self.write()
+
+    def hold(self) -> None:
+        """Make sure that the lease is still ours: this worker may have stood still for longer than it lasts."""
+        with contextlib.suppress(JournalError):  # nobody can tell; what is written is refused if it is not
+            if not self._journal.renew(self._owner, [self._stream], LEASE_S):
+                raise Replaced("another producer has the lease")
 
     def end(self, state: str, error: TalkaboutError | None = None) -> None:
         """Write the terminal event, and give the lease up once it is in the journal."""

@@ -160,6 +160,7 @@ class Producer:
         begun = bool(self.answer.chars or self.answer.reasoning)
         if isinstance(error, AnswerTooLong) or not begun or (self.answer.chars and self._ask.style == NONE):
             return False
+        self._pen.hold()
         tries = self._adopted()
         if tries > MAX_ADOPTIONS:
             return False

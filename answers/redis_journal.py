@@ -114,7 +114,12 @@ class RedisJournal:
         if not named:
             return set()
         commands = [
-            call(RENEW, lease(stream), args=(*self._hold(owner, ttl_s), int(self._held.get(stream) == owner)))
+            call(
+                RENEW,
+                events(stream),
+                lease(stream),
+                args=(*self._hold(owner, ttl_s), int(self._held.get(stream) == owner)),
+            )
             for stream in named
         ]
         held = {stream: until for stream, until in zip(named, self._line.do(*commands), strict=True) if until}

@@ -60,6 +60,11 @@ local function field(entry, name)
     if entry[2][i] == name then return entry[2][i + 1] end
   end
 end
+-- Where there is an end and no lease, none was lost: another producer has ended the answer, and given it up.
+local function has_ended(key)
+  local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  return newest and field(newest, 'final') == '1'
+end
 local function owner() return redis.call('HGET', KEYS[#KEYS], 'owner') end
 local function hold(milliseconds, forget_ms)
   local til = now() + milliseconds
@@ -115,9 +120,7 @@ return {kept[1] and tonumber(string.match(kept[1][1], '^%d+')) or last + 1, last
 MEND = _script("""
 local holder, last, seq = owner(), last_of(KEYS[1]), tonumber(ARGV[4])
 if holder and holder ~= ARGV[1] or last > seq then return 0 end
--- No lease behind an end: it was not lost, another producer has ended the answer and given it up.
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if not holder and newest and field(newest, 'final') == '1' then return 0 end
+if not holder and has_ended(KEYS[1]) then return 0 end
 if last < seq then
   redis.call('XADD', KEYS[1], ARGV[4] .. '-0', 'block', '')
   redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', 0)
@@ -134,10 +137,10 @@ if holder and holder ~= ARGV[1] and tonumber(redis.call('HGET', KEYS[1], 'until'
 return hold(ARGV[2], ARGV[3])
 """)
 
-# lease; owner, lasts for, forget after, '1' to take it again where there is none -> when it runs out, or 0
+# events, lease; owner, lasts for, forget after, '1' to take it again where there is none -> when it runs out, or 0
 RENEW = _script("""
 local holder = owner()
-if holder and holder ~= ARGV[1] or not holder and ARGV[4] ~= '1' then return 0 end
+if holder and holder ~= ARGV[1] or not holder and (ARGV[4] ~= '1' or has_ended(KEYS[1])) then return 0 end
 return hold(ARGV[2], ARGV[3])
 """)
 

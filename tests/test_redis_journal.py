@@ -365,6 +365,7 @@ def test_nothing_is_mended_behind_an_end_that_another_has_written(redis: RedisSe
     you.release("answer:1", "you")
     assert me.commit([Batch("answer:1", "me", [end._replace(block=b"mine")])]) == {"answer:1"}
     assert not me.mend("answer:1", "me", 1, 60.0)
+    assert me.renew("me", ["answer:1"], 60.0) == set()
     me.close()
     you.close()
 
