@@ -146,7 +146,7 @@ FAULTS = (
     Fault("PostgreSQL stands still for 4 s", TWO_MACHINES, freeze_postgres),
     Fault(f"each reader cut in mid-event {CUTS} times", TWO_MACHINES, nothing, cuts=CUTS, at_once=10),
     Fault("second POST on the other machine at once", TWO_MACHINES, nothing, twice=True),
-    Fault("two stops at once on two machines", TWO_MACHINES, stop_twice, until=0.5),
+    Fault("two stops at once on two machines", TWO_MACHINES, stop_twice, until=0.4, at_once=10),
 )
 
 
