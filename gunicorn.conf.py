@@ -107,13 +107,14 @@ def post_worker_init(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     services = worker.wsgi.extensions["talkabout"]
     services.recovery.start()
+    worker.leaving = threading.Event()
 
     def watch() -> None:
         # gunicorn goes on accepting for a second; whoever resumes must not meet the worker that has ended its stream.
         while worker.alive:
             time.sleep(0.1)
         services.recovery.retire()
-        while any(listener.fileno() != -1 for listener in worker.sockets):
+        while not worker.leaving.is_set() and any(listener.fileno() != -1 for listener in worker.sockets):
             time.sleep(0.1)
         services.drain()
 
@@ -124,6 +125,7 @@ def post_worker_init(worker: Any) -> None:
 def worker_exit(server: Any, worker: Any) -> None:
     """Wait until the worker has handed its answers over: gunicorn itself waits for connections alone."""
     if not worker.alive and hasattr(worker, "drain"):
+        worker.leaving.set()  # at SIGINT and SIGQUIT it leaves with its listeners open
         worker.drain.join(graceful_timeout)
 
 

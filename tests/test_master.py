@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from relay.poem import POEM
 from tests import servers
 from tests.deployed import listens, until
 from tests.servers import ROOT, Server, free_port
@@ -112,3 +113,15 @@ def linked_project(folder: Path) -> Path:
     ):
         (folder / "project" / name).symlink_to(ROOT / name)
     return folder / "project"
+
+
+def test_ctrl_c_ends_the_server_at_once_and_its_answers_go_on_after_a_start(tmp_path: Path) -> None:
+    with Server(tmp_path, workers=2, TALKABOUT_POEM_DELAY_MS="30") as server:
+        answer = requests.post(f"{server.url}/api/answers", json={"prompt": "x"}, timeout=10).json()["answer"]
+        server.stop(signal.SIGINT)
+        assert "SIGKILL" not in server.log.read_text()
+        server.start()
+        url = f"{server.url}/api/answers/{answer}"
+        while (shown := requests.get(url, timeout=10).json())["state"] == "running":
+            time.sleep(0.1)
+    assert (shown["state"], shown["content"]) == ("complete", POEM)
