@@ -40,7 +40,7 @@ class Seam:
     """
 
     def __init__(self, kept: str) -> None:
-        self._shown = kept[len(kept.rstrip()) :] if kept.strip() else ""
+        self._shown = kept[len(kept.rstrip()) :]
 
     def join(self, text: str) -> str:
         """Return what of a piece of new text is to be shown."""
