@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -36,10 +37,10 @@ def test_the_models_answer_types_itself_to_its_end(page: Page) -> None:
     page.get_by_role("textbox").fill("Explain in three short paragraphs how rain is made.")
     page.keyboard.press("Enter")
     state = page.get_by_role("log").locator("[data-state]:not(section)").last
-    expect(state).to_contain_text("Writing", timeout=WAIT_MS)
+    expect(state).to_contain_text(re.compile("Writing|Done"), timeout=WAIT_MS)
     words = page.get_by_role("log").locator("[data-answer]").last
-    while len(words.text_content() or "") < 400:
-        page.wait_for_timeout(50)
+    while len(words.text_content() or "") < 400 and "Done" not in (state.text_content() or ""):
+        page.wait_for_timeout(50)  # a model may say less than that
     page.screenshot(path=ROOT / "test-results" / "chat.png")
     expect(state).to_contain_text("Done", timeout=WAIT_MS)
 
