@@ -25,7 +25,9 @@ from answers.sqlite_journal import SqliteJournal
 from relay.errors import SettingError
 from relay.settings import Settings
 
-__all__ = ["Batch", "Entry", "Journal", "open_journal"]
+__all__ = ["Batch", "Entry", "Journal", "open_journal", "read_all"]
+
+_READ_AT_ONCE = 500
 
 
 class Journal(Protocol):
@@ -122,3 +124,11 @@ def open_journal(settings: Settings, data_dir: Path) -> Journal:
         return RedisJournal(settings.journal_url, 2 * max(settings.journal_keep_s, settings.channel_keep_s))
     # What stands there instead is not shown: it may hold a password.
     raise SettingError("TALKABOUT_JOURNAL_URL: expected redis://…, rediss://… or nothing")
+
+
+def read_all(journal: Journal, stream: str) -> list[Entry]:
+    """Read all that is kept of a stream, some at a time."""
+    entries: list[Entry] = []
+    while some := journal.read(stream, entries[-1].seq if entries else 0, _READ_AT_ONCE):
+        entries += some
+    return entries

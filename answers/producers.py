@@ -15,7 +15,7 @@ from typing import Any
 
 from answers.answer import Answer, stream_of
 from answers.entries import Entry
-from answers.journal import Journal
+from answers.journal import Journal, read_all
 from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
 from answers.store import AnswerRow, Store
@@ -29,7 +29,6 @@ _STOPS_KEPT = 1000
 _SAY_STOP_AGAIN_S = 0.5  # an answer may be between two workers when it is stopped
 _STOPPED_WITHIN_S = 10.0
 _LOOK_S = 0.02
-_READ_AT_ONCE = 500
 _TRY_AGAIN_S = 0.5
 
 
@@ -181,10 +180,7 @@ class Producers:
 
     def entries(self, answer: str) -> list[Entry]:
         """Read all that the journal has of an answer."""
-        entries: list[Entry] = []
-        while some := self.journal.read(stream_of(answer), entries[-1].seq if entries else 0, _READ_AT_ONCE):
-            entries += some
-        return entries
+        return read_all(self.journal, stream_of(answer))
 
     def let_go(self, answer: str) -> None:
         """Let the lease of an answer run out now, so that a worker adopts it if it has not ended."""

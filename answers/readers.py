@@ -11,13 +11,11 @@ import orjson
 from answers.answer import Answer, reset_block, stream_of
 from answers.entries import Entry
 from answers.follow import Follower
-from answers.journal import Journal
+from answers.journal import Journal, read_all
 from answers.store import AnswerRow, Store
 from relay.errors import AnswerFailed, TalkaboutError
 from relay.pipe import Pipe
 from relay.sse import PING, Decoder, Event, encode
-
-_READ_AT_ONCE = 500
 
 
 class Readers:
@@ -84,18 +82,12 @@ class Readers:
 
     def so_far(self, row: AnswerRow, upto: int | None = None) -> Answer:
         """Read the text from the journal, or from the database where the journal has not all of it any more."""
-        entries = self._entries(row.id)
+        entries = read_all(self._journal, stream_of(row.id))
         if entries and entries[0].seq == 1:
             answer = Answer(row.id, row.conversation, row.model)
             answer.restore(entry for entry in entries if upto is None or entry.seq <= upto)
             return answer
         return _of_row(self._store.answer(row.id) or row)
-
-    def _entries(self, answer: str) -> list[Entry]:
-        entries: list[Entry] = []
-        while some := self._journal.read(stream_of(answer), entries[-1].seq if entries else 0, _READ_AT_ONCE):
-            entries += some
-        return entries
 
 
 class TextOf:
