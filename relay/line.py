@@ -37,10 +37,11 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 
 class Line:
-    """One request's limits and the switch that ends it."""
+    """One request's limits and the switch that ends it; `stopped` says if it was used."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
+        self.stopped = False
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._cut: Callable[[], object] | None = None
@@ -50,6 +51,7 @@ class Line:
     def start(self) -> None:
         """Begin a try: nothing is connected, nothing was heard."""
         self.connected = self.reused = self.heard = False
+        self.body_heard_at = 0.0  # when the last piece of the body came; set by whoever reads it
         self._enter("connect")
 
     def connect_done(self, reused: bool) -> None:
@@ -63,9 +65,10 @@ class Line:
         if self._cut is None:
             self.hold(cut)
 
-    def body_begun(self) -> None:
-        """Note the first byte of the body; from now on silence counts."""
-        self._enter("idle")
+    def listen(self) -> None:
+        """Wait for the body's next piece from now on: what the reader itself took does not count as silence."""
+        if self.body_heard_at:
+            self.body_heard_at = monotonic()
 
     def _enter(self, phase: str) -> None:
         self._phase = phase
@@ -91,8 +94,8 @@ class Line:
         """Seconds until the nearest limit; `limit` is its name. Raises OSError if it is over or the line was cut."""
         if self.stopped:
             raise ConnectionAbortedError("stopped")
-        if self._phase == "idle":
-            self._phase_ends = monotonic() + self.timeouts.idle
+        if self.body_heard_at:
+            self._phase, self._phase_ends = "idle", self.body_heard_at + self.timeouts.idle
         self._choose()
         seconds = self.ends - monotonic()
         if seconds <= 0:
@@ -104,13 +107,9 @@ class Line:
         """Whether the limit that `left` named has been reached; timers may wake a little early."""
         return monotonic() > self.ends - 0.02
 
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stop.is_set()
-
     def stop(self) -> None:
         """End it, from any thread; whoever waits on it wakes up."""
+        self.stopped = True
         self._stop.set()
         with self._lock:
             self._sever()

@@ -28,11 +28,17 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> None:
     lines = WholeLines(max_event_bytes)
     seen: deque[bytes] = deque(maxlen=_BLOCKS_AT_THE_END)
     last = b""
+
+    def take(chunk: bytes) -> bool:
+        block = lines.feed(chunk)
+        if not block:
+            return False
+        seen.append(block)
+        return not pipe.put_now(block)
+
     try:
-        for chunk in call:
-            if block := lines.feed(chunk):
-                seen.append(block)
-                pipe.put(block)
+        while call.read(take):
+            pipe.put(seen[-1])  # the reader is slow: it is waited for here, and not in the event loop
         if not _END.search(b"".join(seen) + lines.rest):
             raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
         last = lines.rest

@@ -6,6 +6,9 @@ them is bounded, so a slow reader first slows the producer down and is then drop
     open ──close(last)──> the reader gets all that waits, then `last`, then the end
      │
      └──abandon(reason)─> put raises `reason`; the reader ends at once, or, with `linger_s`, when the producer closes
+
+While the reader waits, and only then, a block goes straight to the outlet, if there is one: nobody has to wake up for
+it.
 """
 
 from __future__ import annotations
@@ -14,13 +17,25 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
+from typing import Protocol
 
 from relay.errors import ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
+from relay.loop import spawn
 
 log = logging.getLogger(__name__)
 
 FOREVER_S = 1e9
 LAST_WORD_S = 2.0  # what the producer gets to write its terminal event when the stream's time is over
+
+
+class Outlet(Protocol):
+    """Where the reader's blocks go in the end; one side uses it at a time."""
+
+    def take(self, block: bytes) -> bool:
+        """Send a block as far as that needs no waiting; False if some of it is left for `flush`."""
+
+    def flush(self) -> None:
+        """Send what is left, and wait for it."""
 
 
 class Pipe:
@@ -40,19 +55,20 @@ class Pipe:
         timeout_s: float | None = None,
     ) -> None:
         self.reason: TalkaboutError | None = None
+        self.outlet: Outlet | None = None  # set by the reader before it reads
         self._max_bytes = max_bytes
         self._reader_timeout_s = reader_timeout_s
         self._heartbeat = heartbeat
         self._heartbeat_s = heartbeat_s if heartbeat else FOREVER_S
         self._ends_at = monotonic() + (FOREVER_S if timeout_s is None else timeout_s)
+        # No conditions: under gevent one on a plain lock lets others run while it holds the lock (it asks whose it is).
         self._lock = threading.Lock()
-        self._filled = threading.Condition(self._lock)
-        self._emptied = threading.Condition(self._lock)
-        # A notify costs more than all the rest of a put: these say whether anybody waits for one.
-        self._reader_waits = False
-        self._producer_waits = False
+        self._filled = threading.Event()
+        self._emptied = threading.Event()
+        self._reader_waits = False  # and touches neither the blocks nor the outlet
         self._blocks: list[bytes] = []
         self._size = 0
+        self._handed_at = monotonic()
         self._ended = False
         self._callbacks: list[Callable[[TalkaboutError], None]] = []
 
@@ -62,13 +78,25 @@ class Pipe:
         Raises the reason once the pipe is abandoned, StreamEnded once it is closed. Abandons it with ReaderTooSlow or
         StreamTimeout, and raises that, when one of these times is over.
         """
+        give_up_at = monotonic() + self._reader_timeout_s
+        while not self.put_now(block):
+            now = monotonic()
+            if now >= self._ends_at:
+                self._give_up(StreamTimeout())
+            elif now >= give_up_at:
+                self._give_up(ReaderTooSlow(f"nothing was taken for {self._reader_timeout_s:g} s"))
+            else:
+                self._emptied.wait(min(give_up_at, self._ends_at) - now)
+
+    def put_now(self, block: bytes) -> bool:
+        """Hand a block over without ever waiting; False if it does not fit. Raises as `put` does."""
         with self._lock:
-            late = self._wait_for_room(len(block))
-            if late is None and not self._is_over():
-                self._add(block)
-                return
-        if late is not None:
-            self._give_up(late)
+            if not self._is_over():
+                if self._fits(len(block)):
+                    self._add(block)
+                    return True
+                self._emptied.clear()
+                return False
         raise self.reason.with_traceback(None) if self.reason else StreamEnded()
 
     def offer(self, block: bytes) -> bool:
@@ -91,7 +119,8 @@ class Pipe:
             if not self._ended:
                 self._ended = True
                 self._add(last)
-                self._emptied.notify_all()
+                self._filled.set()
+                self._emptied.set()
 
     def abandon(self, reason: TalkaboutError, linger_s: float = 0.0) -> None:
         """End the stream from the reader's side or from outside; the first reason counts, and none after `close`.
@@ -109,8 +138,8 @@ class Pipe:
             if linger_s <= 0:
                 self._ended = True
                 self._blocks, self._size = [], 0
-            self._filled.notify_all()
-            self._emptied.notify_all()
+            self._filled.set()
+            self._emptied.set()
         for callback in callbacks:
             callback(reason)
 
@@ -124,51 +153,43 @@ class Pipe:
 
     def __iter__(self) -> Iterator[bytes]:
         """Give what waits, joined, as soon as there is any; leaving before the end abandons with ReaderGone."""
-        handed_at = monotonic()
         try:
-            while (block := self._next(handed_at + self._heartbeat_s)) is not None:
-                handed_at = monotonic()
+            while (block := self._next()) is not None:
+                self._handed_at = monotonic()
                 yield block
         finally:
             self.abandon(ReaderGone("the response was closed"))
 
-    def _next(self, beat_at: float) -> bytes | None:
+    def _next(self) -> bytes | None:
         while True:
-            with self._lock:
-                self._wait_for_blocks(min(beat_at, self._ends_at))
-                if blocks := self._take():
-                    break
-                if self._ended:
-                    return None
+            blocks, ended = self._wait_for_blocks(min(self._handed_at + self._heartbeat_s, self._ends_at))
+            if self.outlet:
+                self.outlet.flush()
+            if blocks:
+                return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+            if ended:
+                return None
             now = monotonic()
             if now >= self._ends_at:
                 if self.reason is not None:
                     return None
                 self._give_up(StreamTimeout())
-            elif now >= beat_at:
+            elif now >= self._handed_at + self._heartbeat_s:
                 return self._heartbeat
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
-    def _wait_for_blocks(self, until: float) -> None:
-        if not (self._blocks or self._ended) and (left := until - monotonic()) > 0:
-            self._reader_waits = True
+    def _wait_for_blocks(self, until: float) -> tuple[list[bytes], bool]:
+        """Take what waits, or comes before that time; say if nothing comes behind it."""
+        with self._lock:
+            left = 0.0 if self._blocks or self._ended else until - monotonic()
+            self._reader_waits = left > 0
+            self._filled.clear()
+        if left > 0:
             self._filled.wait(left)
+        with self._lock:
             self._reader_waits = False
-
-    def _wait_for_room(self, size: int) -> TalkaboutError | None:
-        give_up_at = 0.0
-        while not self._is_over():
-            now = monotonic()
-            if now >= self._ends_at:
-                return StreamTimeout()
-            if self._fits(size):
-                return None
-            give_up_at = give_up_at or now + self._reader_timeout_s
-            if now >= give_up_at:
-                return ReaderTooSlow(f"nothing was taken for {self._reader_timeout_s:g} s")
-            self._producer_waits = True
-            self._emptied.wait(min(give_up_at, self._ends_at) - now)
-        return None
+            blocks, self._blocks, self._size = self._blocks, [], 0
+            self._emptied.set()
+            return blocks, self._ended
 
     def _give_up(self, late: TalkaboutError) -> None:
         self.abandon(late, LAST_WORD_S if isinstance(late, StreamTimeout) else 0.0)
@@ -180,19 +201,17 @@ class Pipe:
         return not self._size or self._size + size <= self._max_bytes
 
     def _add(self, block: bytes) -> None:
-        if block:
+        if not block:
+            return  # an empty chunk would end the body
+        if self._reader_waits and self.outlet:
+            self._handed_at = monotonic()
+            if self.outlet.take(block):
+                return
+        else:
             self._blocks.append(block)
             self._size += len(block)
-        if self._reader_waits:
-            self._reader_waits = False
-            self._filled.notify()
-
-    def _take(self) -> list[bytes]:
-        blocks, self._blocks, self._size = self._blocks, [], 0
-        if self._producer_waits and blocks:
-            self._producer_waits = False
-            self._emptied.notify_all()
-        return blocks
+        self._reader_waits = False
+        self._filled.set()
 
 
 def fill(pipe: Pipe, produce: Callable[[], None]) -> None:
@@ -206,4 +225,4 @@ def fill(pipe: Pipe, produce: Callable[[], None]) -> None:
         finally:
             pipe.close()
 
-    threading.Thread(target=run, daemon=True).start()
+    spawn(run)

@@ -6,25 +6,23 @@ closing it from there would hang, or break the reader in the middle.
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
 import requests
-import urllib3
 from requests.adapters import BaseAdapter
 
 from relay import retries
+from relay.body import PlainBody, SocketBody, Take, body_of, ours, pieces
 from relay.continuation import style_of
 from relay.errors import (
     UpstreamBroken,
     UpstreamError,
     UpstreamNotAStream,
     UpstreamRefused,
-    UpstreamStopped,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -35,8 +33,6 @@ from relay.wire import using
 
 __all__ = ["Call", "Timeouts", "Upstream"]
 
-FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
-READ_BYTES = 65_536
 MAX_ERROR_BYTES = 65_536
 MAX_MODELS_BYTES = 1 << 20
 XINFERENCE = "xinference"  # the owner that it names for its models
@@ -89,7 +85,7 @@ class Upstream:
         try:
             if response.status_code != 200:
                 raise UpstreamRefused(response.status_code, "GET /models")
-            ids, self._owner = model_ids(bounded(_pieces(response, line), MAX_MODELS_BYTES))
+            ids, self._owner = model_ids(bounded(pieces(response.raw, line), MAX_MODELS_BYTES))
             return ids
         finally:
             response.close()
@@ -126,7 +122,7 @@ class Upstream:
         while True:
             line.start()
             try:
-                with _ours(line), using(line):
+                with ours(line), using(line):
                     line.left()
                     response = self._session.request(method, self._base + path, stream=True, timeout=limits, **more)
             except UpstreamUnreachable:
@@ -145,6 +141,7 @@ class Call:
         self._body = body
         self._line = Line(upstream.timeouts)
         self._response: requests.Response | None = None
+        self._content: SocketBody | PlainBody | None = None
 
     def open(self) -> None:
         """Send the request and wait for the headers of an event stream; raises UpstreamError."""
@@ -155,13 +152,26 @@ class Call:
             self._line.wait(pause)
             tried += 1
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Give the bytes as they arrive; at the end the connection is free for the next call. Raises UpstreamError."""
-        if self._response is None:
+    def read(self, take: Take) -> bool:
+        """Give the bytes to `take` as they arrive, until it returns True, then return True; False at the end.
+
+        At the end the connection is free for the next call. `take` may run in the event loop, so it must not wait for
+        anything; what it raises comes out here. Raises UpstreamError.
+        """
+        if self._content is None:
             raise RuntimeError("open() it first")
-        for piece in _pieces(self._response, self._line):
-            self._line.body_begun()
-            yield piece
+        return self._content.read(take)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the bytes as they arrive, to a reader that may wait; as `read`."""
+        pieces: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            pieces.append(piece)
+            return True
+
+        while self.read(take):
+            yield pieces.pop()
 
     def stop(self) -> None:
         """End it, from any thread, at any moment; `open` and the iteration raise UpstreamStopped."""
@@ -197,37 +207,7 @@ class Call:
             response.close()
             raise
         self._response = response
-
-
-@contextmanager
-def _ours(line: Line) -> Iterator[None]:
-    """Turn every exception of requests and of what is below it into one of ours."""
-    try:
-        yield
-    except FOREIGN as exc:
-        raise _translated(exc, line) from exc
-
-
-def _translated(exc: Exception, line: Line) -> UpstreamError:
-    # What went wrong is told by how far the request had come, not by the class: that depends on the layer that saw it.
-    if line.stopped:
-        return UpstreamStopped("stopped")
-    if line.over:
-        return UpstreamTimeout(line.limit, line.timeouts.of(line.limit))
-    reached = line.connected and (line.heard or not line.reused)
-    return (UpstreamBroken if reached else UpstreamUnreachable)(f"{type(exc).__name__}: {exc}")
-
-
-def _pieces(response: requests.Response, line: Line) -> Iterator[bytes]:
-    while True:
-        with _ours(line):
-            line.left()
-            piece = response.raw.read1(READ_BYTES, decode_content=True)
-        if line.stopped:
-            raise UpstreamStopped("stopped")
-        if not piece:
-            return
-        yield piece
+        self._content = body_of(response.raw, self._line)
 
 
 def _check(response: requests.Response, line: Line) -> None:
@@ -243,5 +223,5 @@ def _check(response: requests.Response, line: Line) -> None:
 def _error_body(response: requests.Response, line: Line) -> bytes:
     line.hurry(SHORT_S)
     with suppress(UpstreamBroken, UpstreamTimeout):
-        return bounded(_pieces(response, line), MAX_ERROR_BYTES)
+        return bounded(pieces(response.raw, line), MAX_ERROR_BYTES)
     return b""

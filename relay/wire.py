@@ -22,7 +22,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
+from relay.framing import Chunked, Counted, Framing, UntilClosed
 from relay.line import Line
+from relay.loop import spawn
 
 _current = threading.local()
 
@@ -40,7 +42,7 @@ def using(line: Line) -> Iterator[None]:
 def _aside(connect: Callable[[], socket.socket], line: Line) -> socket.socket:
     """Connect in another thread, since a name is looked up for as long as it takes; wait only as the line allows."""
     future: Future[socket.socket] = Future()
-    threading.Thread(target=_fulfil, args=(future, connect), name="connect", daemon=True).start()
+    spawn(partial(_fulfil, future, connect))
     line.hold(future.cancel)
     try:
         return future.result(line.left())
@@ -70,18 +72,21 @@ def _shutdown(sock: socket.socket) -> Callable[[], object]:
 
 
 class _TimedFile(io.RawIOBase):
-    """A socket's file that asks the line before each read how long it may take."""
+    """A socket's file that asks the line before each read how long it may take; with `taken` it reads nothing."""
 
     def __init__(self, raw: Any, sock: socket.socket, line: Line) -> None:
         super().__init__()
         self._raw = raw
         self._sock = sock
         self._line = line
+        self.taken = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self.taken:
+            return None
         self._sock.settimeout(self._line.left())
         size: int | None = self._raw.readinto(buffer)
         self._line.heard = self._line.heard or bool(size)
@@ -92,18 +97,37 @@ class _TimedFile(io.RawIOBase):
         self._raw.close()
 
 
-class _Response(http.client.HTTPResponse):
+class Response(http.client.HTTPResponse):
+    """A response whose reading keeps to the line, and whose body can be taken over."""
+
     def __init__(self, line: Line, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_TimedFile(self.fp.detach(), sock, line))
+        self.sock = sock
+        self._file = _TimedFile(self.fp.detach(), sock, line)
+        self.fp = io.BufferedReader(self._file)
+
+    def take_over(self) -> tuple[socket.socket, Framing, bytes]:
+        """Leave the body to the caller: its socket, which does not block any more, its framing, what came already."""
+        self._file.taken = True
+        rest = b"" if self.isclosed() else self.fp.read1()
+        self.sock.settimeout(0)
+        framing = Chunked() if self.chunked else UntilClosed() if self.length is None else Counted(self.length)
+        framing.clean = not self.will_close
+        return self.sock, framing, rest or b""
+
+
+def response_of(raw: Any) -> Response | None:
+    """Find what is below urllib3's response; None if it does not come from a socket of ours."""
+    response = getattr(raw, "_original_response", None)
+    return response if isinstance(response, Response) and isinstance(response.sock, socket.socket) else None
 
 
 class _Connection(HTTPConnection):
     line: Line
     _twin: socket.socket | None = None
 
-    def response_class(self, *args: Any, **kwargs: Any) -> _Response:  # type: ignore[override]
-        return _Response(self.line, *args, **kwargs)
+    def response_class(self, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
+        return Response(self.line, *args, **kwargs)
 
     def _new_conn(self) -> socket.socket:
         sock = _aside(super()._new_conn, self.line)

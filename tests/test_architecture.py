@@ -58,8 +58,8 @@ def test_requests_stands_only_where_the_upstream_is() -> None:
     assert importers_of("requests") == {"relay/upstream.py", "relay/session.py", "relay/demo_model.py"}
 
 
-def test_gevent_stands_only_in_the_door() -> None:
-    assert importers_of("gevent") == {"wsgi.py", "gunicorn.conf.py"}
+def test_gevent_stands_only_in_the_door_and_in_the_hot_path_s_one_module() -> None:
+    assert importers_of("gevent") == {"wsgi.py", "gunicorn.conf.py", "relay/loop.py"}
 
 
 def test_nothing_is_imported_inside_a_function() -> None:

@@ -1,15 +1,47 @@
-"""The connection of a request's client, looked at below gunicorn and gevent."""
+"""The connection of a request's client, looked at and written to below gunicorn and gevent.
+
+gevent's `sendall` asks the socket for its error before each write, and gunicorn's chunk is another layer above it: half
+of what a token costs. So blocks that come while the response's generator waits go to the socket from here, framed as
+gunicorn frames them. Where the body is not plain chunks (TLS, HTTP/1.0, another server) everything goes through the
+server.
+"""
 
 from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 _TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given up after this
+
+
+class Chunks:
+    """Write blocks to a client's socket, each as a chunk: an outlet of a pipe (relay/pipe.py)."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wait_and_send = wrapped.sendall
+        self._send = getattr(wrapped, "_sock", wrapped).send
+        self._rest = b""
+
+    def take(self, block: bytes) -> bool:
+        """Send a block, as far as it goes at once; False if some is left for `flush`."""
+        chunk = b"%x\r\n%b\r\n" % (len(block), block)
+        try:
+            sent = self._send(chunk, socket.MSG_DONTWAIT)
+        except OSError:  # full, or the client has gone; `flush` will see
+            sent = 0
+        self._rest = chunk[sent:]
+        return not self._rest
+
+    def flush(self) -> None:
+        """Wait until what is left is sent; raises OSError, as any write does, if the client has gone."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._wait_and_send(rest)
 
 
 class Client:
@@ -21,6 +53,8 @@ class Client:
         self._socket: socket.socket | None = getattr(wrapped, "_sock", wrapped)
         if self._socket is not None and self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._bound_silence(self._socket)
+        takes_chunks = self._socket is not None and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
+        self.outlet = Chunks(wrapped) if takes_chunks and not isinstance(wrapped, ssl.SSLSocket) else None
 
     def gone(self) -> bool:
         """Tell, without reading or waiting, if the client has closed its connection."""

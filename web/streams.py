@@ -18,6 +18,7 @@ from flask import Response, request
 from prometheus_client import Gauge
 
 from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError, TooManyReaders
+from relay.pipe import Pipe
 from relay.settings import Settings
 from web.accept import EVENT_STREAM
 from web.client import Client
@@ -92,6 +93,8 @@ class Stream:
 
     def _blocks(self) -> Iterator[bytes]:
         yield b""  # makes gunicorn send the headers before there is anything to say
+        if isinstance(self.source, Pipe):
+            self.source.outlet = self.client.outlet
         yield from self.source
 
 

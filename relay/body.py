@@ -1,0 +1,155 @@
+"""The body of a model server's response, read as it arrives.
+
+    SocketBody   past requests and urllib3, straight from the socket: all bytes that are there, with one system call
+                 and, under gevent, without a switch of greenlets
+    PlainBody    through urllib3: where there is no socket (a transport of our own), or the body is compressed
+
+Both give the same pieces and the same errors.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import urllib3
+
+from relay.errors import UpstreamBroken, UpstreamError, UpstreamStopped, UpstreamTimeout, UpstreamUnreachable
+from relay.line import Line
+from relay.loop import while_readable
+from relay.wire import Response, response_of
+
+READ_BYTES = 65_536
+
+_FOREIGN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)  # requests' own are OSErrors
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+Take = Callable[[bytes], bool]  # must not wait; True: enough for now
+
+
+class SocketBody:
+    """Read a body from its socket; `read` in one thread, which then closes the response."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, response: Response, line: Line) -> None:
+        self._raw = raw
+        self._response = response
+        self._sock, self._framing, self._rest = response.take_over()
+        self._recv = _tls_recv(self._sock) if isinstance(self._sock, ssl.SSLSocket) else self._sock.recv
+        self._line = line
+        self._take: Take = bool
+        self._enough = False
+
+    def read(self, take: Take) -> bool:
+        """Give each piece to `take` until that returns True, then return True; False at the body's end.
+
+        At the end the connection is free for the next request. Raises UpstreamError, and what `take` raises.
+        """
+        self._take, self._enough = take, False
+        if not self._framing.ended and not self._rest_was_enough():
+            self._line.listen()
+            while not while_readable(self._sock, self._ready, _left(self._line)):
+                pass
+        if self._framing.ended and self._framing.clean:
+            self._response.close()  # before it is another's: a connection takes no request while it has a response
+            self._raw.release_conn()
+        return self._enough
+
+    def _rest_was_enough(self) -> bool:
+        rest, self._rest = self._rest, b""
+        return bool(rest) and self._pass_on(rest)
+
+    def _ready(self) -> bool:
+        try:
+            data = self._recv(READ_BYTES)
+        except _NOT_YET:
+            return False
+        except OSError as exc:
+            raise _translated(exc, self._line) from exc
+        return self._pass_on(data)
+
+    def _pass_on(self, data: bytes) -> bool:
+        line, framing = self._line, self._framing
+        if line.stopped:
+            raise UpstreamStopped("stopped")
+        try:
+            piece = framing.feed(data) if data else framing.cut()
+        except ValueError as exc:
+            raise _translated(exc, line) from exc
+        if piece:
+            line.body_heard_at = monotonic()
+            self._enough = self._take(piece)
+        return self._enough or framing.ended
+
+
+class PlainBody:
+    """Read a body through urllib3; as SocketBody."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, line: Line) -> None:
+        self._raw = raw
+        self._line = line
+
+    def read(self, take: Take) -> bool:
+        """Give each piece to `take` until that returns True, then return True; False at the body's end."""
+        self._line.listen()
+        for piece in pieces(self._raw, self._line):
+            self._line.body_heard_at = monotonic()
+            if take(piece):
+                return True
+            self._line.listen()
+        return False
+
+
+def body_of(raw: urllib3.BaseHTTPResponse, line: Line) -> SocketBody | PlainBody:
+    """Take the body of a response whose headers have come."""
+    response = None if raw.headers.get("Content-Encoding") else response_of(raw)
+    return SocketBody(raw, response, line) if response else PlainBody(raw, line)
+
+
+def pieces(raw: urllib3.BaseHTTPResponse, line: Line) -> Iterator[bytes]:
+    """Give a small body, in the time that the line allows; raises UpstreamError."""
+    while True:
+        with ours(line):
+            line.left()
+            piece: bytes = raw.read1(READ_BYTES, decode_content=True)
+        if line.stopped:
+            raise UpstreamStopped("stopped")
+        if not piece:
+            return
+        yield piece
+
+
+@contextmanager
+def ours(line: Line) -> Iterator[None]:
+    """Turn every exception of requests and of what is below it into one of ours."""
+    try:
+        yield
+    except _FOREIGN as exc:
+        raise _translated(exc, line) from exc
+
+
+def _left(line: Line) -> float:
+    with ours(line):
+        return line.left()
+
+
+def _translated(exc: Exception, line: Line) -> UpstreamError:
+    # What went wrong is told by how far the request had come, not by the class: that depends on the layer that saw it.
+    if line.stopped:
+        return UpstreamStopped("stopped")
+    if line.over:
+        return UpstreamTimeout(line.limit, line.timeouts.of(line.limit))
+    reached = line.connected and (line.heard or not line.reused)
+    return (UpstreamBroken if reached else UpstreamUnreachable)(f"{type(exc).__name__}: {exc}")
+
+
+def _tls_recv(sock: ssl.SSLSocket) -> Callable[[int], bytes]:
+    def recv(size: int) -> bytes:
+        data = sock.recv(size)
+        while waiting := sock.pending():  # decrypted already, so that the socket does not say that there is more
+            data += sock.recv(waiting)
+        return data
+
+    return recv

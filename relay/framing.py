@@ -1,0 +1,130 @@
+"""Where the body of an HTTP/1.1 response ends: RFC 9112, sections 6 and 7, without IO."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+MAX_LINE_BYTES = 8192  # of a chunk's size with its extensions, and of all trailers together
+
+
+class FramingError(ValueError):
+    """The body is not framed as HTTP/1.1 wants it, or ends in the middle."""
+
+
+class Framing(Protocol):
+    """Take a body out of its framing; `ended` when it is whole, `clean` if the connection can carry another then."""
+
+    ended: bool
+    clean: bool
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what these bytes hold of the body, as soon as it is there. Raises FramingError."""
+
+    def cut(self) -> bytes:
+        """Note that the connection was closed; nothing more comes. Raises FramingError if something is missing."""
+
+
+class Chunked:
+    """Take the chunks apart; trailers are read over."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.clean = True
+        self._rest = b""  # of a line that is not whole
+        self._left = 0  # of the chunk that is being read
+        self._after_chunk = False  # its CRLF comes next
+        self._in_trailers = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the chunks' contents, joined: all that can be had of them."""
+        if not (self._left or self._rest or self._after_chunk):
+            # The usual case: exactly one whole chunk, because a server sends each token as one.
+            end = data.find(b"\r\n")
+            if 0 < end < 8 and (size := _size(data[:end])) and len(data) == end + size + 4 and data.endswith(b"\r\n"):
+                return data[end + 2 : -2]
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        parts: list[bytes] = []
+        place = 0
+        while place < len(data) and not self._rest:
+            place = self._in_chunk(data, place, parts) if self._left else self._line(data, place)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def cut(self) -> bytes:
+        """Raise, since only the last chunk says that nothing is missing."""
+        raise FramingError("the connection was closed within a chunked body")
+
+    def _in_chunk(self, data: bytes, place: int, parts: list[bytes]) -> int:
+        part = data[place : place + self._left]
+        parts.append(part)
+        self._left -= len(part)
+        self._after_chunk = not self._left
+        return place + len(part)
+
+    def _line(self, data: bytes, place: int) -> int:
+        if self.ended:
+            self.clean = False  # nobody has asked for anything yet
+            return len(data)
+        end = data.find(b"\n", place)
+        if end < 0:
+            self._rest = data[place:]
+            if len(self._rest) > MAX_LINE_BYTES:
+                raise FramingError("a chunk's size or a trailer is too long")
+            return place
+        line = data[place:end].rstrip(b"\r")
+        if self._after_chunk:
+            if line:
+                raise FramingError("a chunk is longer than it says")
+            self._after_chunk = False
+        elif self._in_trailers:
+            self.ended = not line
+        else:
+            self._left = _size(line.partition(b";")[0].strip())
+            self._in_trailers = not self._left
+        return end + 1
+
+
+class Counted:
+    """Take as many bytes as the headers said."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.ended = not length
+        self.clean = True
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes, as far as they belong to the body."""
+        body = data[: self._left]
+        self._left -= len(body)
+        self.ended = not self._left
+        self.clean = len(body) == len(data)
+        return body
+
+    def cut(self) -> bytes:
+        """Raise, since some are missing."""
+        raise FramingError(f"the connection was closed with {self._left} bytes missing")
+
+
+class UntilClosed:
+    """Take all that comes; whether it is whole, the connection does not say."""
+
+    def __init__(self) -> None:
+        self.ended = self.clean = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes."""
+        return data
+
+    def cut(self) -> bytes:
+        """End the body."""
+        self.ended = True
+        return b""
+
+
+def _size(digits: bytes) -> int:
+    try:
+        if digits[:1] in b"+-_" or b"_" in digits or b"x" in digits.lower():
+            raise ValueError
+        return int(digits, 16)
+    except ValueError as exc:
+        raise FramingError(f"expected a chunk's size, got {digits[:40]!r}") from exc
