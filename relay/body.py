@@ -18,6 +18,7 @@ from time import monotonic
 import urllib3
 
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamStopped, UpstreamTimeout, UpstreamUnreachable
+from relay.framing import FramingError
 from relay.line import Line
 from relay.loop import while_readable
 from relay.wire import Response, response_of
@@ -59,27 +60,23 @@ class SocketBody:
 
     def _rest_was_enough(self) -> bool:
         rest, self._rest = self._rest, b""
-        return bool(rest) and self._pass_on(rest)
+        with ours(self._line):
+            return bool(rest) and self._pass_on(rest)
 
     def _ready(self) -> bool:
         try:
-            data = self._recv(READ_BYTES)
+            return self._pass_on(self._recv(READ_BYTES))
         except _NOT_YET:
             return False
-        except OSError as exc:
+        except (OSError, FramingError) as exc:
             raise _translated(exc, self._line) from exc
-        return self._pass_on(data)
 
     def _pass_on(self, data: bytes) -> bool:
-        line, framing = self._line, self._framing
-        if line.stopped:
+        framing = self._framing
+        if self._line.stopped:
             raise UpstreamStopped("stopped")
-        try:
-            piece = framing.feed(data) if data else framing.cut()
-        except ValueError as exc:
-            raise _translated(exc, line) from exc
-        if piece:
-            line.body_heard_at = monotonic()
+        if piece := framing.feed(data) if data else framing.cut():
+            self._line.body_heard_at = monotonic()
             self._enough = self._take(piece)
         return self._enough or framing.ended
 

@@ -70,6 +70,7 @@ class Pipe:
         self._size = 0
         self._handed_at = monotonic()
         self._ended = False
+        self._over = False  # nothing is taken any more: ended, or abandoned
         self._callbacks: list[Callable[[TalkaboutError], None]] = []
 
     def put(self, block: bytes) -> None:
@@ -91,12 +92,8 @@ class Pipe:
     def put_now(self, block: bytes) -> bool:
         """Hand a block over without ever waiting; False if it does not fit. Raises as `put` does."""
         with self._lock:
-            if not self._is_over():
-                if self._fits(len(block)):
-                    self._add(block)
-                    return True
-                self._emptied.clear()
-                return False
+            if not self._over:
+                return self._add(block)
         raise self.reason.with_traceback(None) if self.reason else StreamEnded()
 
     def offer(self, block: bytes) -> bool:
@@ -105,10 +102,9 @@ class Pipe:
         A block that does not fit abandons the pipe with ReaderTooSlow.
         """
         with self._lock:
-            if self._is_over():
+            if self._over:
                 return False
-            if self._fits(len(block)):
-                self._add(block)
+            if self._add(block):
                 return True
         self._give_up(ReaderTooSlow(f"{self._size} bytes wait already"))
         return False
@@ -117,7 +113,8 @@ class Pipe:
         """End the stream from the producer's side; `last` goes to the reader beyond the bound too."""
         with self._lock:
             if not self._ended:
-                self._ended = True
+                self._ended = self._over = True
+                self._size = 0  # the last block always fits
                 self._add(last)
                 self._filled.set()
                 self._emptied.set()
@@ -135,6 +132,7 @@ class Pipe:
             until = monotonic() + linger_s
             self._ends_at = until if self.reason is None else min(until, self._ends_at)
             self.reason = self.reason or reason
+            self._over = True
             if linger_s <= 0:
                 self._ended = True
                 self._blocks, self._size = [], 0
@@ -194,24 +192,21 @@ class Pipe:
     def _give_up(self, late: TalkaboutError) -> None:
         self.abandon(late, LAST_WORD_S if isinstance(late, StreamTimeout) else 0.0)
 
-    def _is_over(self) -> bool:
-        return self._ended or self.reason is not None
-
-    def _fits(self, size: int) -> bool:
-        return not self._size or self._size + size <= self._max_bytes
-
-    def _add(self, block: bytes) -> None:
-        if not block:
-            return  # an empty chunk would end the body
-        if self._reader_waits and self.outlet:
+    def _add(self, block: bytes) -> bool:
+        """Take a block, unless it does not fit; the reader wakes up only where there is something for it to do."""
+        if self._reader_waits and self.outlet and block:  # an empty chunk would end the body
             self._handed_at = monotonic()
             if self.outlet.take(block):
-                return
-        else:
+                return True
+        elif self._size and self._size + len(block) > self._max_bytes:
+            self._emptied.clear()
+            return False
+        elif block:
             self._blocks.append(block)
             self._size += len(block)
         self._reader_waits = False
         self._filled.set()
+        return True
 
 
 def fill(pipe: Pipe, produce: Callable[[], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
+import orjson
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -12,11 +13,6 @@ from requests.adapters import HTTPAdapter
 from relay.wire import POOLS
 
 POOL_SIZE = 1000
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, _response: requests.Response) -> None:
-        """Follow no redirect: requests reads a redirect's whole body even where it does not follow."""
 
 
 class _Adapter(HTTPAdapter):
@@ -32,7 +28,7 @@ class _Adapter(HTTPAdapter):
 
 def make_session(key: str, proxy: str, ca: str) -> requests.Session:
     """Make the session of one model server: nothing of the environment, nothing kept between two requests."""
-    session = _Session()
+    session = requests.Session()
     # Without this ~/.netrc replaces our key and REQUESTS_CA_BUNDLE our certificates.
     session.trust_env = False
     session.verify = ca or True
@@ -45,3 +41,26 @@ def make_session(key: str, proxy: str, ca: str) -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0))
     return session
+
+
+def prepare(session: requests.Session, method: str, url: str, **more: Any) -> requests.PreparedRequest:
+    """Make a request with what the session adds to each."""
+    return session.prepare_request(requests.Request(method, url, **more))
+
+
+def with_json(request: requests.PreparedRequest, body: object) -> requests.PreparedRequest:
+    """Make the same request with another body: preparing one anew costs as much as sending it."""
+    copy = request.copy()
+    copy.body = orjson.dumps(body)
+    copy.headers["Content-Length"] = str(len(copy.body))
+    return copy
+
+
+def transmit(session: requests.Session, request: requests.PreparedRequest, timeout: Any) -> requests.Response:
+    """Send a request by the session's adapter alone, and give the response when its headers are there.
+
+    `Session.send` would add what is not wanted here: a redirect's body, which it reads even where it does not follow,
+    cookies and hooks.
+    """
+    adapter = session.get_adapter(request.url or "")
+    return adapter.send(request, stream=True, timeout=timeout, verify=session.verify or True, proxies=session.proxies)

@@ -28,7 +28,7 @@ from relay.errors import (
 )
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
 from relay.replies import bounded, model_ids, retry_after, too_long
-from relay.session import make_session
+from relay.session import make_session, prepare, transmit, with_json
 from relay.wire import using
 
 __all__ = ["Call", "Timeouts", "Upstream"]
@@ -72,6 +72,7 @@ class Upstream:
         self._session = make_session(key, proxy, ca)
         if adapter:
             self._session.mount(base_url, adapter)
+        self._completion = prepare(self._session, "POST", self._base + "/chat/completions", json={})
 
     def call(self, body: dict[str, Any]) -> Call:
         """Prepare one streamed completion; nothing is sent before `open`."""
@@ -81,7 +82,8 @@ class Upstream:
         """Ask which models there are; raises UpstreamError, waits a few seconds at most."""
         line = Line(self.timeouts.at_most(SHORT_S))
         line.begin()
-        response = self.send(line, "GET", "/models", headers={"Accept": "application/json"})
+        asked = prepare(self._session, "GET", self._base + "/models", headers={"Accept": "application/json"})
+        response = self.send(line, asked)
         try:
             if response.status_code != 200:
                 raise UpstreamRefused(response.status_code, "GET /models")
@@ -114,9 +116,13 @@ class Upstream:
         line.begin()
         path = f"/models/{quote(model, safe='')}/requests/{quote(request_id, safe='')}/abort"
         with suppress(UpstreamError):
-            self.send(line, "POST", path, json={}).close()
+            self.send(line, prepare(self._session, "POST", self._base + path, json={})).close()
 
-    def send(self, line: Line, method: str, path: str, **more: Any) -> requests.Response:
+    def complete(self, line: Line, body: dict[str, Any]) -> requests.Response:
+        """Ask for a completion; as `send`."""
+        return self.send(line, with_json(self._completion, body))
+
+    def send(self, line: Line, request: requests.PreparedRequest) -> requests.Response:
         """Send one request on a line and wait for the headers; the caller closes the response."""
         limits = (line.timeouts.connect, None)  # the line keeps to the others
         while True:
@@ -124,7 +130,7 @@ class Upstream:
             try:
                 with ours(line), using(line):
                     line.left()
-                    response = self._session.request(method, self._base + path, stream=True, timeout=limits, **more)
+                    response = transmit(self._session, request, limits)
             except UpstreamUnreachable:
                 if line.reused:
                     continue  # the server had closed the kept connection; the next one is another, at last a new one
@@ -200,7 +206,7 @@ class Call:
         return None
 
     def _send(self) -> None:
-        response = self._upstream.send(self._line, "POST", "/chat/completions", json=self._body)
+        response = self._upstream.complete(self._line, self._body)
         try:
             _check(response, self._line)
         except UpstreamError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -136,6 +137,20 @@ class _Connection(HTTPConnection):
         self._twin = sock.dup()
         self.line.hold(_shutdown(self._twin))
         return sock
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell if a kept connection can be used; urllib3's way makes a poll object, dear under gevent."""
+        if not isinstance(self.sock, socket.socket) or isinstance(self.sock, ssl.SSLSocket):
+            return super().is_connected
+        self.sock.settimeout(0)
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False  # closed, or something came that nobody has asked for
 
     def connect(self) -> None:
         self.line = _current.line
