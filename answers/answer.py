@@ -91,16 +91,19 @@ class Answer:
             self._add({"phase": name}, "phase")
 
     def append(self, deltas: list[Delta]) -> None:
-        """Take over what the model wrote."""
+        """Take over what the model wrote: what came together becomes one event, where it is of one kind."""
+        kind, run = "content", [""]
         for delta in deltas:
             self.finish_reason = delta.finish_reason or self.finish_reason
             self.usage = delta.usage or self.usage
-            if delta.reasoning:
-                self.phase("thinking")
-                self._text("reasoning", delta.reasoning)
-            if delta.content:
-                self.phase("writing")
-                self._text("content", delta.content)
+            self._deltas += bool(delta.reasoning) + bool(delta.content)
+            for name, text in (("reasoning", delta.reasoning), ("content", delta.content)):
+                if text and name != kind:
+                    self._text(kind, "".join(run))
+                    kind, run = name, [text]
+                elif text:
+                    run.append(text)
+        self._text(kind, "".join(run))
 
     def reset(self, *, keep: bool) -> None:
         """Say the whole text again, or with `keep` off begin anew with none."""
@@ -134,7 +137,9 @@ class Answer:
         return round((tokens - 1) / seconds, 1) if self._deltas and tokens > 1 and seconds > 0 else None
 
     def _text(self, kind: str, text: str) -> None:
-        self._deltas += 1
+        if not text:
+            return
+        self.phase("thinking" if kind == "reasoning" else "writing")
         if self._first_token is None:
             self._first_token = time.monotonic()
             self.ttft_ms = round((self._first_token - self._began) * 1000)

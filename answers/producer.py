@@ -14,13 +14,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from answers.pen import Pen
 from relay.chat import Delta
-from relay.completion import deltas, read_to_end
+from relay.completion import Completion, read_to_end
 from relay.continuation import NONE, Seam
 from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamStopped
+from relay.loop import spawn
 from relay.upstream import Call
 
 log = logging.getLogger(__name__)
@@ -134,13 +136,34 @@ class Producer:
             call.close()
             self._ask.abort()
             raise
-        threading.Thread(target=read_to_end, args=(call,), daemon=True).start()
+        if call.ended:
+            call.close()
+        else:
+            spawn(partial(read_to_end, call))
 
     def _read(self, call: Call, seam: Seam) -> None:
-        for some in deltas(call, self._ask.max_event_bytes):
-            joined = [delta._replace(content=seam.join(delta.content)) for delta in some]
-            self.answer.append(self._within(joined))
+        """Write what comes, to its end: in the event loop, as long as the journal takes it without waiting."""
+        completion = Completion(self._ask.max_event_bytes)
+
+        def take(piece: bytes) -> bool:
+            some: list[Delta] = []
+            try:
+                completion.feed(piece, some)
+            finally:
+                self._append(some, seam)
+            return completion.done or self._left.is_set() or not self._pen.offer()
+
+        while call.read(take):
             self._flush()
+            if completion.done:
+                return
+        completion.end()
+
+    def _append(self, some: list[Delta], seam: Seam) -> None:
+        if some:
+            if seam.is_open:
+                some = [delta._replace(content=seam.join(delta.content)) for delta in some]
+            self.answer.append(self._within(some))
             if self.answer.chars >= self._ask.max_chars:
                 raise AnswerTooLong(f"{self.answer.chars} characters")
 

@@ -58,6 +58,11 @@ class SocketBody:
             self._raw.release_conn()
         return self._enough
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end."""
+        return self._framing.ended
+
     def _rest_was_enough(self) -> bool:
         rest, self._rest = self._rest, b""
         with ours(self._line):
@@ -85,6 +90,7 @@ class PlainBody:
     """Read a body through urllib3; as SocketBody."""
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, line: Line) -> None:
+        self.ended = False
         self._raw = raw
         self._line = line
 
@@ -96,6 +102,7 @@ class PlainBody:
             if take(piece):
                 return True
             self._line.listen()
+        self.ended = True
         return False
 
 

@@ -52,7 +52,7 @@ def parse(data: str) -> Delta | None:
     if data.strip() == DONE:
         return None
     chunk = _load(data)
-    if chunk.get("error") or ("error" in chunk and "choices" not in chunk):
+    if "error" in chunk and (chunk["error"] or "choices" not in chunk):
         raise UpstreamFailed(_reason(chunk["error"]))
     choice = _first_choice(chunk.get("choices"))
     delta = _dict(choice.get("delta"))
@@ -94,11 +94,15 @@ def _reason(error: object) -> str:
 
 
 def _first_choice(choices: object) -> dict[str, Any]:
-    found = choices if isinstance(choices, list) else []
-    return next((c for c in found if isinstance(c, dict) and c.get("index", 0) == 0), {})
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("index", 0) == 0:
+            return choice
+    return {}
 
 
 def _counts(usage: object) -> dict[str, Any] | None:
+    if not usage:
+        return None
     # Numbers and groups of numbers: what is passed on to readers is never deeper or wider than that.
     counts = {name: _numbers(value) if isinstance(value, dict) else value for name, value in _dict(usage).items()}
     return {name: value for name, value in counts.items() if isinstance(value, (int, float, dict))} or None
@@ -113,5 +117,6 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _text(holder: dict[str, Any], name: str) -> str:
+    # No lone surrogate comes out of _load.
     value = holder.get(name)
-    return clean(value) if isinstance(value, str) else ""
+    return value.replace("\0", "") if value and isinstance(value, str) else ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 from relay import chat
 from relay.chat import Delta
 from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
 from relay.pipe import Pipe
-from relay.sse import Decoder, Event
+from relay.sse import Decoder
 from relay.upstream import Call
 
 log = logging.getLogger(__name__)
@@ -17,39 +16,32 @@ log = logging.getLogger(__name__)
 LAST_S = 2.0  # what a server gets to end its stream after it has said that it is done
 
 
-def deltas(call: Call, max_event_bytes: int) -> Iterator[list[Delta]]:
-    """Yield the deltas of each read, until the upstream has said that the answer is complete.
+class Completion:
+    """Read one completion: `feed` what comes; `done` once the upstream has said `[DONE]`."""
 
-    What stands before an error in one read is yielded before the error is raised. Raises UpstreamBroken when the stream
-    ends without `[DONE]` and without a finish reason: a cut of a close-delimited body is a clean end of file, so that
-    nothing else tells the two apart.
-    """
-    decoder = Decoder(max_event_bytes)
-    finished = False
-    for chunk in call:
-        some: list[Delta] = []
-        try:
-            done = _parse(decoder.feed(chunk), some)
-        except TalkaboutError:
-            yield some
-            raise
-        if some:
-            finished = finished or any(delta.finish_reason for delta in some)
-            yield some
-        if done:
-            return
-    if not finished:
-        raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
+    def __init__(self, max_event_bytes: int) -> None:
+        self.done = False
+        self._decoder = Decoder(max_event_bytes)
+        self._finished = False
 
+    def feed(self, piece: bytes, into: list[Delta]) -> None:
+        """Append the deltas that end in this piece; those before an error too, which is raised then."""
+        for event in self._decoder.feed(piece):
+            delta = chat.parse(event.data)
+            if delta is None:
+                self.done = True
+                return
+            into.append(delta)
+            if delta.finish_reason:
+                self._finished = True
 
-def _parse(events: list[Event], into: list[Delta]) -> bool:
-    """Append the deltas of some events; True at `[DONE]`."""
-    for event in events:
-        delta = chat.parse(event.data)
-        if delta is None:
-            return True
-        into.append(delta)
-    return False
+    def end(self) -> None:
+        """Note the end of the stream. Raises UpstreamBroken if it had neither `[DONE]` nor a finish reason.
+
+        A cut of a close-delimited body is a clean end of file, so that nothing else tells the two apart.
+        """
+        if not (self.done or self._finished):
+            raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
 
 
 def cause(error: TalkaboutError, pipe: Pipe) -> TalkaboutError:

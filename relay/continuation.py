@@ -42,6 +42,11 @@ class Seam:
     def __init__(self, kept: str) -> None:
         self._shown = kept[len(kept.rstrip()) :]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still have to be dropped."""
+        return bool(self._shown)
+
     def join(self, text: str) -> str:
         """Return what of a piece of new text is to be shown."""
         while self._shown and text:

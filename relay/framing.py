@@ -37,15 +37,10 @@ class Chunked:
 
     def feed(self, data: bytes) -> bytes:
         """Return the chunks' contents, joined: all that can be had of them."""
-        if not (self._left or self._rest or self._after_chunk):
-            # The usual case: exactly one whole chunk, because a server sends each token as one.
-            end = data.find(b"\r\n")
-            if 0 < end < 8 and (size := _size(data[:end])) and len(data) == end + size + 4 and data.endswith(b"\r\n"):
-                return data[end + 2 : -2]
+        parts: list[bytes] = []
+        place = 0 if self._left or self._rest or self._after_chunk else _whole_chunks(data, parts)
         if self._rest:
             data, self._rest = self._rest + data, b""
-        parts: list[bytes] = []
-        place = 0
         while place < len(data) and not self._rest:
             place = self._in_chunk(data, place, parts) if self._left else self._line(data, place)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -121,9 +116,24 @@ class UntilClosed:
         return b""
 
 
+def _whole_chunks(data: bytes, parts: list[bytes]) -> int:
+    """Take the whole chunks at the beginning apart, which is nearly always all; return where something else begins."""
+    place = 0
+    while (end := data.find(b"\r\n", place)) > place:
+        try:
+            stop = end + 2 + int(data[place:end], 16)
+        except ValueError:
+            break
+        if stop <= end + 2 or data[stop : stop + 2] != b"\r\n":
+            break
+        parts.append(data[end + 2 : stop])
+        place = stop + 2
+    return place
+
+
 def _size(digits: bytes) -> int:
     try:
-        if digits[:1] in b"+-_" or b"_" in digits or b"x" in digits.lower():
+        if not digits.isalnum():  # int() would take signs, blanks and underscores
             raise ValueError
         return int(digits, 16)
     except ValueError as exc:

@@ -179,6 +179,11 @@ class Call:
         while self.read(take):
             yield pieces.pop()
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can come."""
+        return self._content is not None and self._content.ended
+
     def stop(self) -> None:
         """End it, from any thread, at any moment; `open` and the iteration raise UpstreamStopped."""
         self._line.stop()
