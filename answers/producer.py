@@ -132,7 +132,7 @@ class Producer:
                 self.answer.phase("waiting")
                 self._flush()
             self._read(call, Seam(kept))
-        except TalkaboutError:
+        except Exception:
             call.close()
             self._ask.abort()
             raise

@@ -10,18 +10,21 @@ Both give the same pieces and the same errors.
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 
+import requests
 import urllib3
 
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamStopped, UpstreamTimeout, UpstreamUnreachable
-from relay.framing import FramingError
+from relay.framing import Framing, FramingError
 from relay.line import Line
 from relay.loop import while_readable
-from relay.wire import Response, response_of
+from relay.wire import response_of
 
 READ_BYTES = 65_536
 
@@ -34,12 +37,17 @@ Take = Callable[[bytes], bool]  # must not wait; True: enough for now
 class SocketBody:
     """Read a body from its socket; `read` in one thread, which then closes the response."""
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, response: Response, line: Line) -> None:
-        self._raw = raw
-        self._response = response
-        self._sock, self._framing, self._rest = response.take_over()
-        self._recv = _tls_recv(self._sock) if isinstance(self._sock, ssl.SSLSocket) else self._sock.recv
+    def __init__(
+        self, sock: socket.socket, framing: Framing, rest: bytes, line: Line, release: Callable[[], None]
+    ) -> None:
+        sock.settimeout(0)
+        self._sock = sock
+        self._recv = _tls_recv(sock) if isinstance(sock, ssl.SSLSocket) else sock.recv
+        self._framing = framing
+        self._rest = rest
         self._line = line
+        self._release = release
+        self.released = False
         self._take: Take = bool
         self._enough = False
 
@@ -53,9 +61,9 @@ class SocketBody:
             self._line.listen()
             while not while_readable(self._sock, self._ready, _left(self._line)):
                 pass
-        if self._framing.ended and self._framing.clean:
-            self._response.close()  # before it is another's: a connection takes no request while it has a response
-            self._raw.release_conn()
+        if self._framing.ended and self._framing.clean and not self.released:
+            self.released = True
+            self._release()
         return self._enough
 
     @property
@@ -90,39 +98,66 @@ class PlainBody:
     """Read a body through urllib3; as SocketBody."""
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, line: Line) -> None:
-        self.ended = False
+        self.ended = self.released = False
         self._raw = raw
         self._line = line
 
     def read(self, take: Take) -> bool:
         """Give each piece to `take` until that returns True, then return True; False at the body's end."""
-        self._line.listen()
-        for piece in pieces(self._raw, self._line):
+        while True:
+            self._line.listen()
+            with ours(self._line):
+                self._line.left()
+                piece: bytes = self._raw.read1(READ_BYTES, decode_content=True)
+            if self._line.stopped:
+                raise UpstreamStopped("stopped")
+            if not piece:
+                self.ended = True
+                return False
             self._line.body_heard_at = monotonic()
             if take(piece):
                 return True
-            self._line.listen()
-        self.ended = True
-        return False
 
 
-def body_of(raw: urllib3.BaseHTTPResponse, line: Line) -> SocketBody | PlainBody:
-    """Take the body of a response whose headers have come."""
-    response = None if raw.headers.get("Content-Encoding") else response_of(raw)
-    return SocketBody(raw, response, line) if response else PlainBody(raw, line)
+@dataclass(frozen=True)
+class Reply:
+    """A response whose headers have come; whoever has it closes it, in the thread that reads it."""
+
+    status: int
+    headers: Mapping[str, str]  # asked for by names in lower case
+    body: SocketBody | PlainBody
+    shut: Callable[[], None]  # the connection
+
+    def close(self) -> None:
+        """Close the connection, unless the body was read to its end, and it is free for others."""
+        if not self.body.released:
+            self.shut()
 
 
-def pieces(raw: urllib3.BaseHTTPResponse, line: Line) -> Iterator[bytes]:
-    """Give a small body, in the time that the line allows; raises UpstreamError."""
-    while True:
-        with ours(line):
-            line.left()
-            piece: bytes = raw.read1(READ_BYTES, decode_content=True)
-        if line.stopped:
-            raise UpstreamStopped("stopped")
-        if not piece:
-            return
-        yield piece
+def reply_of(response: requests.Response, line: Line) -> Reply:
+    """Take a response of requests."""
+    raw = response.raw
+    below = None if raw.headers.get("Content-Encoding") else response_of(raw)
+
+    def release() -> None:
+        if below:
+            below.close()  # before it is another's: a connection takes no request while it has a response
+        raw.release_conn()
+
+    body = SocketBody(*below.take_over(), line, release) if below else PlainBody(raw, line)
+    return Reply(response.status_code, response.headers, body, response.close)
+
+
+def pieces(body: SocketBody | PlainBody) -> Iterator[bytes]:
+    """Give a body to a reader that may wait between its pieces; raises UpstreamError."""
+    some: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        some.append(piece)
+        return True
+
+    while body.read(take):
+        yield some.pop()
 
 
 @contextmanager

@@ -52,6 +52,7 @@ class Line:
         """Begin a try: nothing is connected, nothing was heard."""
         self.connected = self.reused = self.heard = False
         self.body_heard_at = 0.0  # when the last piece of the body came; set by whoever reads it
+        self._hurry_ends = inf
         self._enter("connect")
 
     def connect_done(self, reused: bool) -> None:
@@ -83,8 +84,8 @@ class Line:
         self._total_ends = monotonic() + self.timeouts.total
 
     def hurry(self, seconds: float) -> None:
-        """Shorten what is waited for now."""
-        self._phase_ends = min(self._phase_ends, monotonic() + seconds)
+        """Shorten what is left of this try."""
+        self._hurry_ends = monotonic() + seconds
 
     def end_within(self, seconds: float) -> None:
         """Shorten the total time to so many seconds from now."""
@@ -96,6 +97,7 @@ class Line:
             raise ConnectionAbortedError("stopped")
         if self.body_heard_at:
             self._phase, self._phase_ends = "idle", self.body_heard_at + self.timeouts.idle
+        self._phase_ends = min(self._phase_ends, self._hurry_ends)
         self._choose()
         seconds = self.ends - monotonic()
         if seconds <= 0:

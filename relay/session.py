@@ -5,12 +5,11 @@ from __future__ import annotations
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
-import orjson
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from relay.wire import POOLS
+from relay.pool import POOLS
 
 POOL_SIZE = 1000
 
@@ -46,14 +45,6 @@ def make_session(key: str, proxy: str, ca: str) -> requests.Session:
 def prepare(session: requests.Session, method: str, url: str, **more: Any) -> requests.PreparedRequest:
     """Make a request with what the session adds to each."""
     return session.prepare_request(requests.Request(method, url, **more))
-
-
-def with_json(request: requests.PreparedRequest, body: object) -> requests.PreparedRequest:
-    """Make the same request with another body: preparing one anew costs as much as sending it."""
-    copy = request.copy()
-    copy.body = orjson.dumps(body)
-    copy.headers["Content-Length"] = str(len(copy.body))
-    return copy
 
 
 def transmit(session: requests.Session, request: requests.PreparedRequest, timeout: Any) -> requests.Response:

@@ -12,11 +12,12 @@ from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import requests
 from requests.adapters import BaseAdapter
 
 from relay import retries
-from relay.body import PlainBody, SocketBody, Take, body_of, ours, pieces
+from relay.body import Reply, Take, ours, pieces, reply_of
 from relay.continuation import style_of
 from relay.errors import (
     UpstreamBroken,
@@ -26,9 +27,11 @@ from relay.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from relay.exchange import Template, exchange
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
+from relay.pool import Pool, pool_of
 from relay.replies import bounded, model_ids, retry_after, too_long
-from relay.session import make_session, prepare, transmit, with_json
+from relay.session import make_session, prepare, transmit
 from relay.wire import using
 
 __all__ = ["Call", "Timeouts", "Upstream"]
@@ -72,7 +75,8 @@ class Upstream:
         self._session = make_session(key, proxy, ca)
         if adapter:
             self._session.mount(base_url, adapter)
-        self._completion = prepare(self._session, "POST", self._base + "/chat/completions", json={})
+        self._completion = Template(prepare(self._session, "POST", self._base + "/chat/completions", json={}))
+        self._pool: Pool | None = None  # of a server that is asked without a proxy
 
     def call(self, body: dict[str, Any]) -> Call:
         """Prepare one streamed completion; nothing is sent before `open`."""
@@ -83,14 +87,14 @@ class Upstream:
         line = Line(self.timeouts.at_most(SHORT_S))
         line.begin()
         asked = prepare(self._session, "GET", self._base + "/models", headers={"Accept": "application/json"})
-        response = self.send(line, asked)
+        reply = self.send(line, asked)
         try:
-            if response.status_code != 200:
-                raise UpstreamRefused(response.status_code, "GET /models")
-            ids, self._owner = model_ids(bounded(pieces(response.raw, line), MAX_MODELS_BYTES))
+            if reply.status != 200:
+                raise UpstreamRefused(reply.status, "GET /models")
+            ids, self._owner = model_ids(bounded(pieces(reply.body), MAX_MODELS_BYTES))
             return ids
         finally:
-            response.close()
+            reply.close()
 
     def continues(self) -> str:
         """Tell how the server goes on with a begun text (relay.continuation); asks what it is if nobody said."""
@@ -118,12 +122,23 @@ class Upstream:
         with suppress(UpstreamError):
             self.send(line, prepare(self._session, "POST", self._base + path, json={})).close()
 
-    def complete(self, line: Line, body: dict[str, Any]) -> requests.Response:
+    def complete(self, line: Line, body: dict[str, Any]) -> Reply:
         """Ask for a completion; as `send`."""
-        return self.send(line, with_json(self._completion, body))
+        content = orjson.dumps(body)
+        while kept := self._pool and self._pool.kept():
+            line.start()
+            try:
+                with ours(line):
+                    return exchange(kept, self._completion.written(content), line)
+            except UpstreamUnreachable:
+                kept.close()  # the server had closed it; the next one is another, at last a new one
+            except UpstreamError:
+                kept.close()
+                raise
+        return self.send(line, self._completion.whole(content))
 
-    def send(self, line: Line, request: requests.PreparedRequest) -> requests.Response:
-        """Send one request on a line and wait for the headers; the caller closes the response."""
+    def send(self, line: Line, request: requests.PreparedRequest) -> Reply:
+        """Send one request on a line and wait for the headers; the caller closes the reply."""
         limits = (line.timeouts.connect, None)  # the line keeps to the others
         while True:
             line.start()
@@ -133,10 +148,11 @@ class Upstream:
                     response = transmit(self._session, request, limits)
             except UpstreamUnreachable:
                 if line.reused:
-                    continue  # the server had closed the kept connection; the next one is another, at last a new one
+                    continue  # as in `complete`
                 raise
             line.answered(response.raw.shutdown)
-            return response
+            self._pool = None if self._session.proxies else pool_of(response.raw)
+            return reply_of(response, line)
 
 
 class Call:
@@ -146,8 +162,7 @@ class Call:
         self._upstream = upstream
         self._body = body
         self._line = Line(upstream.timeouts)
-        self._response: requests.Response | None = None
-        self._content: SocketBody | PlainBody | None = None
+        self._reply: Reply | None = None
 
     def open(self) -> None:
         """Send the request and wait for the headers of an event stream; raises UpstreamError."""
@@ -164,25 +179,16 @@ class Call:
         At the end the connection is free for the next call. `take` may run in the event loop, so it must not wait for
         anything; what it raises comes out here. Raises UpstreamError.
         """
-        if self._content is None:
-            raise RuntimeError("open() it first")
-        return self._content.read(take)
+        return self._opened().body.read(take)
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the bytes as they arrive, to a reader that may wait; as `read`."""
-        pieces: list[bytes] = []
-
-        def take(piece: bytes) -> bool:
-            pieces.append(piece)
-            return True
-
-        while self.read(take):
-            yield pieces.pop()
+        return pieces(self._opened().body)
 
     @property
     def ended(self) -> bool:
         """Whether nothing more can come."""
-        return self._content is not None and self._content.ended
+        return self._reply is not None and self._reply.body.ended
 
     def stop(self) -> None:
         """End it, from any thread, at any moment; `open` and the iteration raise UpstreamStopped."""
@@ -194,8 +200,13 @@ class Call:
 
     def close(self) -> None:
         """Release the connection, by the reading thread; not read to the end, it is closed."""
-        if self._response is not None:
-            self._response.close()
+        if self._reply is not None:
+            self._reply.close()
+
+    def _opened(self) -> Reply:
+        if self._reply is None:
+            raise RuntimeError("open() it first")
+        return self._reply
 
     def _try(self, tried: int, patient_until: float) -> float | None:
         """Send the request once; give the seconds until the next try, None if it went well."""
@@ -211,28 +222,26 @@ class Call:
         return None
 
     def _send(self) -> None:
-        response = self._upstream.complete(self._line, self._body)
+        reply = self._upstream.complete(self._line, self._body)
         try:
-            _check(response, self._line)
+            _check(reply, self._line)
         except UpstreamError:
-            response.close()
+            reply.close()
             raise
-        self._response = response
-        self._content = body_of(response.raw, self._line)
+        self._reply = reply
 
 
-def _check(response: requests.Response, line: Line) -> None:
-    status = response.status_code
-    if status != 200:
-        pause = retry_after(response.headers.get("Retry-After", ""))
-        raise UpstreamRefused(status, "POST /chat/completions", pause, too_long(_error_body(response, line)))
-    kind = response.headers.get("Content-Type", "")
+def _check(reply: Reply, line: Line) -> None:
+    if reply.status != 200:
+        pause = retry_after(reply.headers.get("retry-after", ""))
+        raise UpstreamRefused(reply.status, "POST /chat/completions", pause, too_long(_error_body(reply, line)))
+    kind = reply.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "text/event-stream":
         raise UpstreamNotAStream(f"expected text/event-stream, got {kind[:100]!r}")
 
 
-def _error_body(response: requests.Response, line: Line) -> bytes:
+def _error_body(reply: Reply, line: Line) -> bytes:
     line.hurry(SHORT_S)
     with suppress(UpstreamBroken, UpstreamTimeout):
-        return bounded(pieces(response.raw, line), MAX_ERROR_BYTES)
+        return bounded(pieces(reply.body), MAX_ERROR_BYTES)
     return b""

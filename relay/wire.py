@@ -17,15 +17,17 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from relay.framing import Chunked, Counted, Framing, UntilClosed
 from relay.line import Line
 from relay.loop import spawn
+
+if TYPE_CHECKING:
+    from relay.pool import Pool
 
 _current = threading.local()
 
@@ -101,6 +103,8 @@ class _TimedFile(io.RawIOBase):
 class Response(http.client.HTTPResponse):
     """A response whose reading keeps to the line, and whose body can be taken over."""
 
+    connection: Connection
+
     def __init__(self, line: Line, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.sock = sock
@@ -108,10 +112,9 @@ class Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._file)
 
     def take_over(self) -> tuple[socket.socket, Framing, bytes]:
-        """Leave the body to the caller: its socket, which does not block any more, its framing, what came already."""
+        """Leave the body to the caller: its socket, its framing, what came already."""
         self._file.taken = True
         rest = b"" if self.isclosed() else self.fp.read1()
-        self.sock.settimeout(0)
         framing = Chunked() if self.chunked else UntilClosed() if self.length is None else Counted(self.length)
         framing.clean = not self.will_close
         return self.sock, framing, rest or b""
@@ -123,12 +126,28 @@ def response_of(raw: Any) -> Response | None:
     return response if isinstance(response, Response) and isinstance(response.sock, socket.socket) else None
 
 
-class _Connection(HTTPConnection):
+class Connection(HTTPConnection):
+    """A connection that keeps to the line of the request that is on it."""
+
     line: Line
+    pool: Pool
     _twin: socket.socket | None = None
 
     def response_class(self, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
-        return Response(self.line, *args, **kwargs)
+        """Make a response that keeps to the line too."""
+        response = Response(self.line, *args, **kwargs)
+        response.connection = self
+        return response
+
+    def reuse(self, line: Line) -> socket.socket:
+        """Give the socket for a further request, on this line from now on."""
+        self.line = line
+        self._ready(self.sock, reused=True)
+        return self.sock
+
+    def release(self) -> None:
+        """Go back to the pool."""
+        self.pool._put_conn(self)
 
     def _new_conn(self) -> socket.socket:
         sock = _aside(super()._new_conn, self.line)
@@ -173,22 +192,5 @@ class _Connection(HTTPConnection):
         sock.settimeout(self.line.left())
 
 
-class _TlsConnection(_Connection, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-    def _put_conn(self, conn: Any) -> None:
-        # From here on the socket may be another request's: this one must not be able to cut it.
-        if conn and hasattr(conn, "line"):
-            conn.line.hold(None)
-        super()._put_conn(conn)
-
-
-class _TlsPool(_Pool, HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-POOLS = {"http": _Pool, "https": _TlsPool}
+class TlsConnection(Connection, HTTPSConnection):
+    """The same with TLS."""

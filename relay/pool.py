@@ -1,0 +1,75 @@
+"""The kept connections to a model server: urllib3's pools, with our connections in them."""
+
+from __future__ import annotations
+
+import queue
+from typing import Any
+
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ClosedPoolError
+
+from relay.wire import Connection, TlsConnection, response_of
+
+
+def pool_of(raw: Any) -> Pool | None:
+    """Find the pool of a response of urllib3; None for a server that compresses what it sends, which is left to it."""
+    response = None if raw.headers.get("Content-Encoding") else response_of(raw)
+    return response.connection.pool if response else None
+
+
+class _Stack:
+    """Keep a pool's connections. The standard library's queue lets others run at each put and get, under gevent."""
+
+    def __init__(self, max_items: int) -> None:
+        self._max = max_items
+        self._items: list[Any] = []
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if len(self._items) >= self._max:
+            raise queue.Full
+        self._items.append(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        return len(self._items)
+
+
+class Pool(HTTPConnectionPool):
+    """The kept connections to one server."""
+
+    ConnectionCls = Connection
+    QueueCls = _Stack  # type: ignore[assignment]
+
+    def kept(self) -> Connection | None:
+        """Take an open connection, if the one that would be used next is open."""
+        try:
+            connection = self._get_conn()
+        except ClosedPoolError:
+            return None
+        if isinstance(connection, Connection) and connection.sock:
+            return connection
+        super()._put_conn(connection)
+        return None
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        connection.pool = self
+        return connection
+
+    def _put_conn(self, conn: Any) -> None:
+        # From here on the socket may be another request's: this one must not be able to cut it.
+        if conn and hasattr(conn, "line"):
+            conn.line.hold(None)
+        super()._put_conn(conn)
+
+
+class _TlsPool(Pool, HTTPSConnectionPool):
+    ConnectionCls = TlsConnection
+
+
+POOLS = {"http": Pool, "https": _TlsPool}
