@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import machine, plot, report, scenarios
 from bench.compare import compare
 from bench.measure import Row
-from bench.peers import PEERS, USUAL, Peer, ours
+from bench.peers import PEERS, USUAL, ours
 from bench.programs import ROOT, WORK
 
 
@@ -40,7 +40,9 @@ def main() -> int:
 def options() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="*", metavar="WHAT", help="compare (if nothing is said), scale, memory, flat, fanout")
+    parser.add_argument(
+        "what", nargs="*", metavar="WHAT", help="compare (if nothing is said), scale, memory, flat, fanout"
+    )
     parser.add_argument("--peers", help=f"all, or some of {','.join(peer.name for peer in PEERS)}")
     parser.add_argument("--tests", default=report.TESTS, help=f"some of {report.TESTS}")
     parser.add_argument("--reps", type=int, default=3, metavar="N", help="repetitions")

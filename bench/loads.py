@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 class Load:
     """A number of streams at once, of so many tokens so far apart, opened over `ramp_s` seconds.
 
-    With more `requests` than `streams`, each that ends makes room for the next. `window`: the tokens that count are those
-    between the moment at which all streams run and the first end, so that beginnings and ends cost nothing.
+    With more `requests` than `streams`, each that ends makes room for the next.
     """
 
     name: str
@@ -21,7 +20,6 @@ class Load:
     ramp_s: float = 0.0
     requests: int = 0
     patience_s: float = 90.0
-    window: bool = False
 
     def scaled(self, share: float) -> Load:
         """Ask for less: fewer requests, else fewer tokens where they are not paced, else fewer streams."""

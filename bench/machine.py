@@ -121,13 +121,13 @@ def on_cpus(cpus: Sequence[int]) -> Iterator[None]:
 
 
 def _keep_niceness(session: int) -> None:
-    """Give a new session our own niceness: with the kernel's autogroups a process's own counts inside its session only."""
+    """Give a new session our own niceness: with the kernel's autogroups, a process's counts inside its session only."""
     with contextlib.suppress(OSError):
         Path(f"/proc/{session}/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _cpu_s(pid: int) -> float:
-    """Read a process's CPU clock. The times in /proc are in steps of 10 ms, and those of its dead threads are there too."""
+    """Read a process's CPU clock; what /proc says is in steps of 10 ms."""
     clock = ctypes.c_int()
     if _libc.clock_getcpuclockid(pid, ctypes.byref(clock)):
         return 0.0  # it has ended

@@ -111,7 +111,9 @@ def running(peer: Peer, workers: int = 1) -> Iterator[Measured]:
     """Start a peer afresh, with an upstream of its own, and warm it up; end both, and leave nothing behind."""
     WORK.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as open_now:
-        folder = Path(open_now.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=WORK, ignore_cleanup_errors=True)))
+        folder = Path(
+            open_now.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=WORK, ignore_cleanup_errors=True))
+        )
         port = free_port()
         upstream = open_now.enter_context(Program([built("upstream"), str(port)], port, folder / "upstream.log"))
         redis = open_now.enter_context(_redis(folder)) if peer.with_redis else None
@@ -125,7 +127,7 @@ def running(peer: Peer, workers: int = 1) -> Iterator[Measured]:
 
 
 def _redis(folder: Path) -> Program:
-    """Prepare a Redis server that keeps everything in memory, on the CPU of the upstream: it is another machine's work."""
+    """Prepare a Redis server that keeps all in memory, on the upstream's CPU: it would be another machine's work."""
     port = free_port()
-    command = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+    command: list[str | Path] = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
     return Program([*command, "--save", "", "--appendonly", "no"], port, folder / "redis.log")

@@ -119,7 +119,13 @@ def _fastapi(place: Place) -> list[str | Path]:
 def _litellm(place: Place) -> list[str | Path]:
     config = place.folder / "litellm.yaml"
     config.write_text((RELAYS / "litellm.yaml").read_text().replace("UPSTREAM", place.upstream_url))
-    command = [python_with("venv-all").with_name("litellm"), "--config", config, "--host", "127.0.0.1"]
+    command: list[str | Path] = [
+        python_with("venv-all").with_name("litellm"),
+        "--config",
+        config,
+        "--host",
+        "127.0.0.1",
+    ]
     return [*command, "--port", str(place.port), "--num_workers", "1"]
 
 

@@ -31,7 +31,7 @@ def built(name: str) -> Path:
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         WORK.mkdir(parents=True, exist_ok=True)
         unfinished = WORK / f"{name}.{os.getpid()}"
-        command = [find("gcc"), "-std=c11", "-O2", "-Wall", "-Wextra", "-o", unfinished, source]
+        command: list[str | Path] = [find("gcc"), "-std=c11", "-O2", "-Wall", "-Wextra", "-o", unfinished, source]
         if subprocess.run(command, check=False).returncode:
             raise Broken(f"{source} does not compile; see above")
         unfinished.rename(program)

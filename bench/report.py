@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.compare import DISTURBED_CORES
 from bench.loads import LOADS
@@ -57,9 +57,11 @@ class Results:
         return statistics.median(ours) / statistics.median(theirs) if ours and theirs and min(theirs) > 0 else None
 
     def verdict(self, test: str, peer: str) -> str:
-        """Hold a path against its targets; empty if it has none here, or if what it is held against was not measured."""
+        """Hold a path against its targets; empty if it has none here, or none against anybody who was measured."""
         held = [(self.ratio(test, peer, other), most, other) for most, other in TARGETS.get(peer, {}).get(test, [])]
-        said = [f"≤ {most:g} {other}: {'pass' if got <= most else 'MISS'}" for got, most, other in held if got is not None]
+        said = [
+            f"≤ {most:g} {other}: {'pass' if got <= most else 'MISS'}" for got, most, other in held if got is not None
+        ]
         return ", ".join(said)
 
 
@@ -94,7 +96,11 @@ def _comparison_line(results: Results, test: str, peer: str) -> list[str]:
 
 def _redis_note(results: Results) -> list[str]:
     costs = [row["redis_us_per_token"] for row in results.rows if row["peer"] == "redis" and row["test"] == "A"]
-    return [f"redis-server itself took {statistics.median(costs):.1f} µs a token in A, not counted above."] if costs else []
+    return (
+        [f"redis-server itself took {statistics.median(costs):.1f} µs a token in A, not counted above."]
+        if costs
+        else []
+    )
 
 
 def delays(results: Results) -> str:
@@ -102,7 +108,11 @@ def delays(results: Results) -> str:
     bare = results.of("A", "direct")
     if not bare:
         return ""
-    columns = {"p50 a token": ("delay_us", "p50"), "p99 a token": ("delay_us", "p99"), "p50 to the first": ("first_us", "p50")}
+    columns = {
+        "p50 a token": ("delay_us", "p50"),
+        "p99 a token": ("delay_us", "p99"),
+        "p50 to the first": ("first_us", "p50"),
+    }
     lines = []
     for peer in results.peers:
         rows = results.of("A", peer)
@@ -118,7 +128,7 @@ def _against(ms: float, most: float, peer: str) -> str:
 
 
 def _median(rows: Sequence[Row], name: str, share: str) -> float:
-    return statistics.median(row[name][share] for row in rows)
+    return statistics.median(float(row[name][share]) for row in rows)
 
 
 def scenario_table(rows: list[Row]) -> str:
@@ -152,13 +162,15 @@ def progress(row: Row) -> str:
     if "finding" in row:
         return f"{name} {row['finding']['what']}: {row['finding']['value']:,.6g}"
     cost = f"{row['us_per_token']:8.1f} µs a token {row['ms_per_request']:8.2f} ms a request"
-    return f"{row['repetition'] + 1} {name} {cost} whole {row['whole']}/{row['streams']} foreign {row['foreign_cores']:.2f}"
+    whole = f"whole {row['whole']}/{row['streams']}"
+    return f"{row['repetition'] + 1} {name} {cost} {whole} foreign {row['foreign_cores']:.2f}"
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
     """Write Markdown whose columns stand below each other."""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    pad: Callable[[list[str]], str] = lambda cells: (
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
-    )
-    return "\n".join([pad(head), pad(["-" * width for width in widths]), *map(pad, lines)])
+
+    def line(cells: list[str]) -> str:
+        return f"| {' | '.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))} |"
+
+    return "\n".join([line(head), line(["-" * width for width in widths]), *map(line, lines)])

@@ -47,8 +47,8 @@ def memory(peer: Peer, share: float) -> Iterator[Row]:
     answers, readers = ANSWERS.scaled(share), READERS.scaled(share)
     with running(peer) as measured:
         row = measured.under(answers, with_memory=True)
-        most = 90 if peer.numbered else None
-        yield found(row, "kB a running answer with its reader", _growth_kb(row) / answers.streams, at_most=most)
+        what = "running answer with its reader" if peer.numbered else "relayed stream"
+        yield found(row, f"kB a {what}", _growth_kb(row) / answers.streams, at_most=90 if peer.numbered else None)
     if not peer.numbered:
         return
     with running(peer) as measured:
