@@ -17,7 +17,7 @@ faults: setup
 	@scripts/setup.sh tests machine
 	@.venv/bin/python -m tests.faults $(N)
 
-# What a token costs, ours and others': docs/performance.md. PEERS=all brings more of them; ONLY="scale flat" other questions.
+# What a token costs: docs/performance.md. PEERS=all brings more relays beside ours; ONLY="scale flat" asks other questions.
 bench:
 	@scripts/setup.sh server bench$(if $(filter all,$(PEERS)),_all)
 	@.venv/bin/python -m bench $(if $(ONLY),$(ONLY),--plot docs/images/speed.svg) $(if $(PEERS),--peers $(PEERS))

@@ -1,14 +1,15 @@
 /* A client that reads many event streams at once and believes none of them: `load -p PORT -P PATH …`.
  *
  *   -b BODY      POST this; without it GET          -c STREAMS    open at once
- *   -H HEADER    one more request header            -r REQUESTS   in all (else STREAMS): one that ends makes room for the next
+ *   -H HEADER    one more request header            -r REQUESTS   in all, each in the place of one that has ended
  *   -n TOKENS    that each must bring               -R SECONDS    over which the first STREAMS are opened
  *   -e TEXT      how the end marker's line begins   -t SECONDS    after which everything is over
  *   -i           events are numbered by their ids   -s            all read one and the same stream
  *
  * The tokens are those of upstream.c, `t=<ns>.<number>.<stream> `, anywhere in `data:` lines. A stream is whole if its
- * status is 200, its tokens are 0, 1 … TOKENS-1, each once and all of one stream (which no other reader has got, or with -s
- * that everybody reads), the end marker follows in an event of its own, ids count 1, 2, 3 …, and the body ends as HTTP says.
+ * status is 200, its tokens are 0, 1 … TOKENS-1, each once and all of one stream (which no other reader has got, or with
+ * -s that everybody reads), the end marker follows in an event of its own, ids count 1, 2, 3 …, and the body ends as HTTP
+ * says.
  *
  * Prints JSON lines: {"mark":"live"} when each of the first STREAMS has brought a token, {"mark":"ending"} when the first
  * of all ends (between the two nothing but tokens happens), and the result. The exit status is 0 only if all are whole.
@@ -32,6 +33,7 @@
 
 #define BATCH 1024
 #define READ_BYTES 262144
+#define MOST_STREAMS 10000000 /* that an upstream ever counts */
 #define UNIT_NS 100 /* times are kept in units of this, which fit into 32 bits up to seven minutes */
 
 enum part { HEAD, CHUNK_SIZE, BODY, CHUNK_END, TRAILER, WHOLE };
@@ -99,12 +101,14 @@ static int may_have(uint64_t source) {
         return source == shared_source;
     }
     if (source >= taken_room) {
-        if (source > 1u << 30) return 0;
+        if (source > MOST_STREAMS) return 0;
         taken = realloc(taken, 2 * source + 1024);
         memset(taken + taken_room, 0, 2 * source + 1024 - taken_room);
         taken_room = 2 * source + 1024;
     }
-    return !taken[source]++;
+    int is_free = !taken[source];
+    taken[source] = 1;
+    return is_free;
 }
 
 static void token(stream *s, uint64_t left_at, uint64_t number, uint64_t source, uint64_t now) {
@@ -112,7 +116,8 @@ static void token(stream *s, uint64_t left_at, uint64_t number, uint64_t source,
     if (!tokens++) first_token_at = now;
     last_token_at = now;
     if (s->ended) blame(s, ORDER, "a token behind the end marker");
-    if (number != s->tokens) blame(s, ORDER, number < s->tokens ? "a token came again or too late" : "a token is missing");
+    if (number > s->tokens) blame(s, ORDER, "a token is missing");
+    if (number < s->tokens) blame(s, ORDER, "a token came again, or too late");
     if (s->tokens++) {
         if (source != s->source) blame(s, FOREIGN, "a token of another stream");
         return;
@@ -123,14 +128,14 @@ static void token(stream *s, uint64_t left_at, uint64_t number, uint64_t source,
     if (live == asked.at_once) say_mark("live");
 }
 
+static unsigned digit_of(char c) {
+    return c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
+}
+
 /* Read a number and the character behind it; return where to go on, or NULL if there is no such thing. */
 static const char *number_before(const char *p, const char *end, unsigned base, char behind, uint64_t *number) {
     const char *from = p;
-    for (*number = 0; p < end; p++) {
-        unsigned digit = *p >= '0' && *p <= '9' ? (unsigned)(*p - '0') : *p >= 'a' && *p <= 'f' ? (unsigned)(*p - 'a' + 10) : 99;
-        if (digit >= base) break;
-        *number = *number * base + digit;
-    }
+    for (*number = 0; p < end && digit_of(*p) < base; p++) *number = *number * base + digit_of(*p);
     return p > from && p < end && *p == behind ? p + 1 : NULL;
 }
 
@@ -156,7 +161,8 @@ static void end_event(stream *s) {
 /* Read the number that an id ends with: `id: <answer>:<number>`. */
 static unsigned id_number(const char *p, const char *end) {
     unsigned number = 0;
-    for (p = (const char *)memrchr(p, ':', (size_t)(end - p)) + 1; p < end; p++) number = number * 10 + (unsigned)(*p - '0');
+    p = memrchr(p, ':', (size_t)(end - p));
+    while (++p < end) number = number * 10 + digit_of(*p);
     return number;
 }
 
@@ -324,9 +330,9 @@ static void print_times(const char *name, uint32_t *times, size_t count) {
 static void print_result(uint64_t began) {
     double wall_s = (double)(now_ns() - began) / 1e9, token_s = (double)(last_token_at - first_token_at) / 1e9;
     uint64_t most = (uint64_t)asked.requests * asked.tokens;
-    printf("{\"streams\":%d,\"whole\":%d,\"tokens\":%lu,\"data_lines\":%lu,\"reads\":%lu,\"bytes\":%lu,\"open_most\":%d,"
-        "\"wall_s\":%.4f,\"token_s\":%.4f,\"fault\":\"%s\",\"faults\":{", asked.requests, whole, tokens, events, reads,
-        bytes, open_most, wall_s, token_s, first_fault);
+    printf("{\"streams\":%d,\"whole\":%d,\"tokens\":%lu,\"data_lines\":%lu,\"reads\":%lu,\"bytes\":%lu,"
+        "\"open_most\":%d,\"wall_s\":%.4f,\"token_s\":%.4f,\"fault\":\"%s\",\"faults\":{", asked.requests, whole, tokens,
+        events, reads, bytes, open_most, wall_s, token_s, first_fault);
     for (int i = NONE + 1, some = 0; i < FAULTS; i++)
         if (faults[i]) printf("%s\"%s\":%d", some++ ? "," : "", fault_names[i], faults[i]);
     printf("}");
@@ -356,6 +362,15 @@ static int read_options(int count, char **words) {
     return asked.port > 0 && asked.at_once > 0;
 }
 
+static void write_request(void) {
+    char length[100] = "";
+    if (asked.body)
+        snprintf(length, sizeof length, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(asked.body));
+    request_size = (size_t)asprintf(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n"
+        "Connection: close\r\n%s%s%s\r\n%s", asked.body ? "POST" : "GET", asked.path, asked.port, length, asked.header,
+        asked.header[0] ? "\r\n" : "", asked.body ? asked.body : "");
+}
+
 int main(int count, char **words) {
     if (!read_options(count, words)) {
         fprintf(stderr, "usage: load -p PORT [-P PATH] [-b BODY] …; the options stand at the top of load.c\n");
@@ -369,19 +384,7 @@ int main(int count, char **words) {
     prctl(PR_SET_TIMERSLACK, 1ul);
     server = (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons((uint16_t)asked.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int size = asprintf(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\nConnection: close\r\n%s%s",
-        asked.body ? "POST" : "GET", asked.path, asked.port, asked.header, asked.header[0] ? "\r\n" : "");
-    if (asked.body) {
-        char *head = request;
-        size = asprintf(&request, "%sContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", head, strlen(asked.body),
-            asked.body);
-        free(head);
-    } else {
-        request = realloc(request, (size_t)size + 3);
-        strcpy(request + size, "\r\n");
-        size += 2;
-    }
-    request_size = (size_t)size;
+    write_request();
     stream *streams = calloc((size_t)asked.at_once, sizeof *streams);
     delays = malloc((size_t)asked.requests * asked.tokens * sizeof *delays);
     firsts = malloc((size_t)asked.requests * sizeof *firsts);

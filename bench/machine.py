@@ -88,8 +88,9 @@ class Program:
         found, to_look_at = [], [self._process.pid]
         while to_look_at:
             found.append(pid := to_look_at.pop())
-            with contextlib.suppress(OSError):
-                to_look_at += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):
+                    to_look_at += map(int, children.read_text().split())
         return found
 
     def cpu_s(self) -> float:

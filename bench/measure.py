@@ -47,6 +47,7 @@ class Measured:
         return {
             "peer": self.peer.name,
             "test": load.name,
+            "is_ours": self.peer.tree is not None,
             **_costs(before, after, result),
             "window": _window(marks),
             "marks": marks if with_memory else {},
@@ -61,7 +62,10 @@ class Measured:
         command += more or ["-P", peer.path, "-b", peer.body(load.tokens, load.interval_us)]
         with on_cpus(REST_CPUS), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
-            yield from process.stdout
+            try:
+                yield from process.stdout
+            finally:
+                process.kill()  # it has ended, or nobody wants to know any more
 
     def _sample(self) -> Row:
         """Read all clocks, in seconds."""

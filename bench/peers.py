@@ -68,10 +68,6 @@ class Peer:
         return Program(self.command(place), place.port, log, cpus, self.tree or place.folder, environ)
 
 
-def _gunicorn(place: Place) -> list[str | Path]:
-    return [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
-
-
 def _our_settings(place: Place) -> dict[str, str]:
     return {
         "HOST": "127.0.0.1",
@@ -84,13 +80,15 @@ def _our_settings(place: Place) -> dict[str, str]:
         "TALKABOUT_MAX_STREAMS": STREAMS,
         "TALKABOUT_MAX_ANSWERS_PER_USER": STREAMS,
         "TALKABOUT_MAX_READERS_PER_USER": STREAMS,
-        "TALKABOUT_ABANDON_AFTER_S": "20",
     }
 
 
 def ours(tree: Path, suffix: str = "") -> list[Peer]:
     """Describe the three paths of a tree of this project: the plain relay, and durable answers on both journals."""
-    raw = Peer(f"raw{suffix}", _gunicorn, _our_settings, "/talkeAbout", tree=tree)
+    own = tree / ".venv/bin/python"
+    command: list[str | Path] = [own if own.exists() else sys.executable, "-m", "gunicorn"]
+    command += ["-c", "gunicorn.conf.py", "wsgi:app"]
+    raw = Peer(f"raw{suffix}", lambda place: command, _our_settings, "/talkeAbout", tree=tree)
     end = 'data: {"state":"complete"'
     durable = replace(raw, name=f"durable{suffix}", path="/api/answers", end=end, numbered=True)
     return [raw, durable, replace(durable, name=f"redis{suffix}", with_redis=True)]

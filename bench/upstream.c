@@ -6,8 +6,8 @@
  * Each is one event, one HTTP chunk and one send(), as model servers write them. GET …/models lists one model; anything
  * else is a 404.
  *
- * One thread. What is due next is at the top of a heap; a paced stream starts at a phase of its own, so that the tokens of
- * many streams do not come in bursts, and its n-th token is due at a fixed time, so that it never drifts.
+ * One thread. What is due next is at the top of a heap; a paced stream starts at a phase of its own, so that the tokens
+ * of many streams do not come in bursts, and its n-th token is due at a fixed time, so that it never drifts.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -36,7 +36,8 @@ static const char STREAM_HEAD[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
     "Transfer-Encoding: chunked\r\n\r\n";
 static const char STREAM_END[] = CHUNK("data: [DONE]\n\n", "e") "0\r\n\r\n";
-static const char MODELS[] = "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"owned_by\":\"bench\"}]}";
+static const char MODELS[] =
+    "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"owned_by\":\"bench\"}]}";
 
 typedef struct {
     int fd; /* -1: the client has gone, but the heap still holds the connection */
@@ -99,7 +100,7 @@ static void forget(connection *c) {
     if (!c->in_heap) free(c); /* else when it is due */
 }
 
-/* Write a piece. Return 1 if all of it went out, 0 if the rest waits until the socket takes it, -1 if the client has gone. */
+/* Write a piece. Return 1 if all went out, 0 if the rest waits until the socket takes it, -1 if the client has gone. */
 static int put(connection *c, const char *piece, size_t size) {
     ssize_t sent = c->unsent_to > c->unsent_from ? 0 : send(c->fd, piece, size, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) return -1;
@@ -116,9 +117,9 @@ static int put_token(connection *c, uint64_t now) {
     char event[512], chunk[600];
     int is_last = c->next + 1 == c->tokens;
     int size = snprintf(event, sizeof event,
-        "data: {\"id\":\"chatcmpl-%08x\",\"object\":\"chat.completion.chunk\",\"created\":1763827200,\"model\":\"bench\","
-        "\"system_fingerprint\":\"fp_0123456789\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"t=%015llu.%u.%x \"},"
-        "\"logprobs\":null,\"finish_reason\":%s}]}\n\n",
+        "data: {\"id\":\"chatcmpl-%08x\",\"object\":\"chat.completion.chunk\",\"created\":1763827200,"
+        "\"model\":\"bench\",\"system_fingerprint\":\"fp_0123456789\",\"choices\":[{\"index\":0,"
+        "\"delta\":{\"content\":\"t=%015llu.%u.%x \"},\"logprobs\":null,\"finish_reason\":%s}]}\n\n",
         c->id, (unsigned long long)now, c->next, c->id, is_last ? "\"stop\"" : "null");
     c->next++;
     int went = put(c, chunk, (size_t)snprintf(chunk, sizeof chunk, "%x\r\n%s\r\n", size, event));
@@ -162,7 +163,7 @@ static void answer(connection *c, const char *head, const char *body) {
             c->next = 0;
             c->tokens = tokens;
             c->interval = 1000ull * interval_us;
-            c->due = now_ns(); /* the first token leaves at once; the others are shifted by a phase that is well spread */
+            c->due = now_ns(); /* the first token leaves at once, the others are shifted by a phase that is well spread */
             c->began = c->due + (c->interval ? c->id * 0x9E3779B97F4A7C15ull / 65536 % c->interval : 0);
             c->streaming = 1;
             went = put(c, STREAM_HEAD, sizeof STREAM_HEAD - 1);
