@@ -76,7 +76,9 @@ def kept(rows: Iterable[Row], path: Path | None) -> Iterator[Row]:
     path = path or WORK / f"results/{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        print(json.dumps({"machine": machine.describe(), "commit": commit()}), file=file)
+        about = machine.describe() | {"commit": commit(), "began": time.strftime("%Y-%m-%d %H:%M:%S%z")}
+        print(json.dumps({"machine": about}), file=file)
+        print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
         for row in rows:
             print(json.dumps(row), file=file, flush=True)
             print(report.progress(row), file=sys.stderr, flush=True)
