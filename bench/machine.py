@@ -21,6 +21,7 @@ REST_CPUS, PEER_CPUS = ALL_CPUS[:1], ALL_CPUS[1:2] or ALL_CPUS[:1]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S = 90.0
 STOP_S = 15.0
+MOMENT_S = 0.25
 NOT_BUSY = (3, 4)  # the columns of /proc/stat that count idling and waiting for a disk
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -159,12 +160,12 @@ def busy_s() -> float:
 
 
 def wait_until_quiet(cores: float, patience_s: float) -> None:
-    """Wait for a second in which the machine does no more than that, but not for long."""
+    """Wait for a moment in which the machine does no more than that, but not for long."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         before = busy_s()
-        time.sleep(0.5)
-        if busy_s() - before < cores * 0.5:
+        time.sleep(MOMENT_S)
+        if busy_s() - before < cores * MOMENT_S:
             return
 
 
