@@ -20,7 +20,6 @@ ALL_CPUS = sorted(os.sched_getaffinity(0))
 REST_CPUS, PEER_CPUS = ALL_CPUS[:1], ALL_CPUS[1:2] or ALL_CPUS[:1]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S = 90.0
-STOP_S = 15.0
 MOMENT_S = 0.25
 NOT_BUSY = (3, 4)  # the columns of /proc/stat that count idling and waiting for a disk
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -78,11 +77,10 @@ class Program:
         self.stop()
 
     def stop(self) -> None:
-        """End the process and its children, gently at first."""
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(self._process.pid, how)
-                self._process.wait(STOP_S)
+        """End the process and its children at once: nothing that they have is kept."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def pids(self) -> list[int]:
         """List the process and all below it."""
