@@ -1,6 +1,6 @@
 # talkabout: `make run` serves the chat page, `make test` runs every check. Neither needs anything done before.
 
-.PHONY: setup run test faults lint lock docs clean
+.PHONY: setup run test faults bench lint lock docs clean
 
 setup:
 	@scripts/setup.sh server model browser
@@ -17,6 +17,11 @@ faults: setup
 	@scripts/setup.sh tests machine
 	@.venv/bin/python -m tests.faults $(N)
 
+# What a token costs: docs/performance.md. PEERS=all brings more relays beside ours; ONLY="scale flat" asks other questions.
+bench:
+	@scripts/setup.sh server bench$(if $(filter all,$(PEERS)),_all)
+	@.venv/bin/python -m bench $(if $(ONLY),$(ONLY),--plot docs/images/speed.svg) $(if $(PEERS),--peers $(PEERS))
+
 lint: setup
 	@scripts/setup.sh tests
 	@.venv/bin/python scripts/check.py lint
@@ -29,11 +34,13 @@ lock: setup
 	$(UV) requirements.in -o requirements.txt
 	$(UV) --no-deps requirements-embedded.in -o requirements-embedded.txt
 	$(UV) requirements-dev.in -o requirements-dev.txt
+	$(UV) bench/requirements.in -o bench/requirements.txt
+	$(UV) bench/requirements-all.in -o bench/requirements-all.txt
 	npm install --package-lock-only --ignore-scripts --silent
 
 docs: setup
 	@.venv/bin/python -m relay.settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 clean:
-	rm -rf .venv node_modules static/vendor test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .make node_modules static/vendor test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

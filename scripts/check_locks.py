@@ -14,20 +14,20 @@ ROOT = Path(__file__).parent.parent
 
 
 def python_faults(source: Path) -> list[str]:
-    """Compare requirements*.in with the .txt beside it."""
+    """Compare a requirements*.in with the .txt beside it."""
     text = source.with_suffix(".txt").read_text(encoding="utf-8")
     asked = [
         Requirement(line) for line in source.read_text(encoding="utf-8").splitlines() if line[:1] not in ("", "#", "-")
     ]
     blocks = re.findall(r"^([A-Za-z0-9._-]+)(?:\[.*?\])?==([^ ;]+)(.*(?:\n[ \t].*)*)", text, re.MULTILINE)
     pins = {canonicalize_name(name): version for name, version, _ in blocks}
-    direct = {canonicalize_name(name) for name, _, more in blocks if f"-r {source.name}" in more}
+    direct = {canonicalize_name(name) for name, _, more in blocks if f"-r {source.relative_to(ROOT)}" in more}
     names = {canonicalize_name(each.name): each for each in asked}
     faults = [f"{each} is not pinned so" for name, each in names.items() if not fits(each, pins.get(name))]
     faults += [f"{name} is no longer asked for" for name in direct - names.keys()]
     faults += [f"{name} has no hash" for name, _, more in blocks if "--hash=sha256:" not in more]
     faults += ["it names an address"] if "://" in text else []
-    return [f"{source.with_suffix('.txt').name}: {fault}" for fault in faults]
+    return [f"{source.with_suffix('.txt').relative_to(ROOT)}: {fault}" for fault in faults]
 
 
 def fits(asked: Requirement, pinned: str | None) -> bool:
@@ -48,7 +48,10 @@ def npm_faults() -> list[str]:
 def main() -> int:
     """Print what is out of step; return the exit status."""
     faults = [
-        fault for source in sorted(ROOT.glob("requirements*.in")) for fault in python_faults(source)
+        fault
+        for folder in (ROOT, ROOT / "bench")
+        for source in sorted(folder.glob("requirements*.in"))
+        for fault in python_faults(source)
     ] + npm_faults()
     print("\n".join([*faults, "run `make lock`"] if faults else ["the lock files are in step"]))
     return int(bool(faults))

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Bring the parts of the set-up that are named up to their lock files: server, model, browser, tests, machine.
+# Bring the parts of the set-up that are named up to their lock files: server, model, browser, tests, machine,
+# bench, bench_all.
 # A part is done again only when its lock files' content, this folder's place or Python itself has changed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -72,18 +73,24 @@ is_linux() { [ "$(uname)" = Linux ]; }
 have_postgres() { have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }
 have_cjk_font() { have fc-list && fc-list :lang=zh | grep -q .; }
 
-missing_packages() {
-    have chromium || echo chromium
+missing_for_bench() {
+    have gcc || printf 'gcc\nlibc6-dev\n'
     have nginx || echo nginx-light
     have redis-server || echo redis-server
+}
+
+missing_for_tests() {
+    missing_for_bench
+    have chromium || echo chromium
     have_postgres || echo postgresql
     have_cjk_font || echo fonts-noto-cjk
     ! is_linux || have systemd-analyze || echo systemd
     [ -x /bin/kill ] || echo procps
 }
 
-machine() {
-    missing=$(missing_packages | tr '\n' ' ')
+# Install what the named function says is missing, or say how that is done.
+bring() {
+    missing=$("$1" | tr '\n' ' ')
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" = 0 ] && have apt-get; then
         say "installing $missing"
@@ -91,9 +98,10 @@ machine() {
         apt-get update -qq </dev/null >&2
         # shellcheck disable=SC2086 - the names are words
         apt-get install -qq -y --no-install-recommends $missing fontconfig </dev/null >&2
-        missing=$(missing_packages | tr '\n' ' ')
+        missing=$("$1" | tr '\n' ' ')
     fi
-    [ -z "$missing" ] || fail "the tests need on this machine: $missing
+    [ -z "$missing" ] || fail "needed on this machine: $missing
+  gcc, libc6-dev  Debian: apt-get install gcc libc6-dev (the benchmark runs on Linux only)
   chromium        Debian: apt-get install chromium      macOS: brew install --cask chromium
   nginx-light     Debian: apt-get install nginx-light   macOS: brew install nginx
   redis-server    Debian: apt-get install redis-server  macOS: brew install redis
@@ -101,6 +109,31 @@ machine() {
   fonts-noto-cjk  Debian: apt-get install fonts-noto-cjk fontconfig   macOS: brew install font-noto-sans-cjk fontconfig
   systemd         Debian: apt-get install systemd        (for systemd-analyze; it need not run)
   procps          Debian: apt-get install procps         (for /bin/kill)"
+}
+
+machine() {
+    bring missing_for_tests
+}
+
+# What is measured beside us has environments of its own.
+bench_environment() {
+    [ "$(cat "$1/done" 2>/dev/null)" = "$(state "$2")" ] && return
+    say "installing what $2 names into $1"
+    .venv/bin/python -m venv --clear "$1"
+    "$1/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$2" </dev/null
+    state "$2" > "$1/done"
+}
+
+bench() {
+    is_linux || fail "the benchmark runs on Linux only"
+    bring missing_for_bench
+    bench_environment .make/bench/venv bench/requirements.txt
+}
+
+bench_all() {
+    bench
+    command -v node >/dev/null || fail "Node.js is needed: https://nodejs.org"
+    bench_environment .make/bench/venv-all bench/requirements-all.txt
 }
 
 for part in "$@"; do

@@ -14,11 +14,12 @@ from relay import settings
 
 ROOT = Path(__file__).parent.parent
 RINGS = ("relay", "answers", "web")
+FOLDERS = (*RINGS, "bench")
 OURS = [
     ROOT / "app.py",
     ROOT / "wsgi.py",
     ROOT / "gunicorn.conf.py",
-    *(p for ring in RINGS for p in (ROOT / ring).glob("*.py")),
+    *(p for folder in FOLDERS for p in (ROOT / folder).glob("*.py")),
 ]
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in OURS}
 FUNCTIONS = [

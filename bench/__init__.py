@@ -1,0 +1,1 @@
+"""How much a token costs, ours and others': `make bench`, docs/performance.md."""
