@@ -18,7 +18,7 @@ from answers.producers import Producers
 from answers.pruning import Pruning
 from answers.readers import Readers
 from answers.recovery import Recovery
-from answers.store import AnswerRow, Store
+from answers.store import AnswerRow, History, Store
 from answers.writer import Writer
 from relay.catalog import Catalog
 from relay.chat import request_body
@@ -64,7 +64,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     follower = Follower(journal, settings)
     writer = Writer(journal, follower.published, settings.journal_pending_bytes)
     channels = Channels(journal, follower, settings)
-    tell = partial(tell_of_answer, channels, store.conversations)
+    tell = partial(tell_of_answer, channels)
     producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
     return Services(
         settings=settings,
@@ -82,10 +82,10 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     )
 
 
-def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow) -> Ask:
+def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, history: History | None) -> Ask:
     """Say how the model server of an answer is asked."""
     upstream, name = models.find(row.model)
-    body = request_body(name, store.history(row.id), settings.max_tokens)
+    body = request_body(name, history or store.history(row.id), settings.max_tokens)
     style = upstream.continues()
     if upstream.names_requests():
         body["request_id"] = row.id

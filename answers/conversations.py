@@ -10,9 +10,23 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from answers.database import Database
+from answers.prepared import Prepared
 from answers.tables import conversations, messages
 from answers.tree import ID, is_id, new_id, now_us
 from relay.chat import clean
@@ -80,9 +94,7 @@ class Conversations:
 
     def create(self, user: str, title: str = "") -> Conversation:
         """Make an empty conversation; without a title it gets that of its first prompt."""
-        row = new_conversation(user, clean(title))
-        self._database.write(lambda connection: connection.execute(insert(conversations).values(vars(row))))
-        return row
+        return self._database.write(lambda connection: create(connection, user, clean(title)))
 
     def find(self, user: str, conversation: str) -> Conversation:
         """Return a conversation without its messages."""
@@ -118,10 +130,33 @@ class Conversations:
             raise NotFound(f"no conversation {conversation!r}")
 
 
-def new_conversation(user: str, title: str) -> Conversation:
-    """Make the row of a new conversation."""
+_CREATE = Prepared(insert(conversations), *conversations.c.keys())
+_TOUCH = Prepared(
+    update(conversations)
+    .where(conversations.c.id == bindparam("conversation"), conversations.c.user == bindparam("owner"))
+    .values(
+        changed_us=bindparam("now"),
+        title=case((conversations.c.title == "", bindparam("named")), else_=conversations.c.title),
+    )
+    .returning(*conversations.c)
+)
+
+
+def create(connection: Connection, user: str, title: str) -> Conversation:
+    """Make an empty conversation."""
     now = now_us()
-    return Conversation(new_id(), user, title, now, now)
+    row = Conversation(new_id(), user, title, now, now)
+    _CREATE.run(connection, **vars(row))
+    return row
+
+
+def touch(connection: Connection, user: str, conversation: str, title: str) -> Conversation:
+    """Note that a conversation changes, which locks it until the commit; one without a title gets this one."""
+    values = {"conversation": conversation, "owner": user, "now": now_us(), "named": title}
+    row = _TOUCH.first(connection, **values) if is_id(conversation) else None
+    if row is None:
+        raise NotFound(f"no conversation {conversation!r}")
+    return Conversation(*row)
 
 
 def _is(user: str, conversation: str) -> ColumnElement[bool]:

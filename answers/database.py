@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from relay.errors import DatabaseError, SettingError
 from relay.settings import Settings
@@ -45,6 +45,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.engine = _engine(_url(settings))
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._driver: Any = self.engine.dialect.loaded_dbapi
         self._writing = self.engine.execution_options(write=True)
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
 
@@ -74,11 +75,18 @@ class Database:
             try:
                 with turn, engine.begin() as connection:
                     return work(connection)
-            except SQLAlchemyError as exc:
+            except (SQLAlchemyError, self._driver.Error) as exc:  # the driver's own from prepared statements
+                cause = exc.orig if isinstance(exc, DBAPIError) else exc
                 tries += 1
-                if tries > RETRIES or not _may_pass(exc):
-                    raise DatabaseError(_reason(exc)) from exc
+                if tries > RETRIES or not self._may_pass(cause):
+                    raise DatabaseError(_reason(cause)) from exc
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
+
+    def _may_pass(self, error: BaseException | None) -> bool:
+        """Say whether the same transaction can go through when it is tried again."""
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+        collided = getattr(error, "sqlstate", None) in (_SERIALIZATION, _DEADLOCK)
+        return busy or collided or isinstance(error, self._driver.IntegrityError)
 
 
 def _url(settings: Settings) -> URL:
@@ -133,17 +141,7 @@ def _json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _may_pass(error: SQLAlchemyError) -> bool:
-    """Say whether the same transaction can go through when it is tried again."""
-    if not isinstance(error, DBAPIError):
-        return False
-    busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _BUSY
-    collided = getattr(error.orig, "sqlstate", None) in (_SERIALIZATION, _DEADLOCK)
-    return busy or collided or isinstance(error, IntegrityError)
-
-
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(cause: BaseException | None) -> str:
     """Say what went wrong, for the log: without the statement, and without anybody's text."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
     lines = str(cause).splitlines()
     return f"{type(cause).__name__}: {lines[0] if lines else ''}"

@@ -50,15 +50,16 @@ class Services:
         if self.streams.draining:
             raise Draining
         self.recovery.start()
-        answer = more.get("answer") or str(uuid.uuid4())
-        if known := self.store.answer(answer):
+        given = more.get("answer")
+        answer = given or str(uuid.uuid4())
+        if given and (known := self.store.answer(given)):
             return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
         if self.store.running(user) >= self.settings.max_answers_per_user:
             raise TooManyAnswers(f"{self.settings.max_answers_per_user} are being written for this user")
         _, name = self.catalog.find(model)
         row = self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
         change = "changed" if more.get("conversation") else "created"
-        tell(self.channels, user, change, as_json(self.store.conversations.find(user, row.conversation)))
+        tell(self.channels, user, change, as_json(row.within))
         return row
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
