@@ -18,6 +18,7 @@ from answers.producers import Producers
 from answers.pruning import Pruning
 from answers.readers import Readers
 from answers.recovery import Recovery
+from answers.room import Room
 from answers.store import AnswerRow, History, Store
 from answers.writer import Writer
 from relay.catalog import Catalog
@@ -76,6 +77,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         follower=follower,
         channels=channels,
         store=store,
+        room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(producers, follower, Pruning(journal, settings), settings.abandon_after_s),
         readers=Readers(journal, store, follower),
