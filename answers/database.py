@@ -129,7 +129,8 @@ def _begin(connection: Connection) -> None:
         # SQLite changes a table by making it anew; dropping the old one would delete all that refers to it.
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
     # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+    # On the driver's own cursor, as every statement that each answer needs (prepared.py).
+    connection.connection.cursor().execute("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
 
 
 def _lower(text: str | None) -> str | None:
