@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, Connection, Dialect, Insert, Select, Update
+from sqlalchemy import JSON, Delete, Dialect, Insert, Select, Update
 
 _Process = Callable[[Any], Any]
+
+
+class Transaction(NamedTuple):
+    """What a statement needs of a transaction: the driver's cursor, and which SQL it speaks."""
+
+    cursor: Any
+    dialect: Dialect
 
 
 class _Compiled(NamedTuple):
@@ -27,28 +34,28 @@ class _Compiled(NamedTuple):
 class Prepared:
     """A statement that was made once; an INSERT or an UPDATE names the `columns` that each call gives values for."""
 
-    def __init__(self, statement: Select[Any] | Insert | Update, *columns: str) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update | Delete, *columns: str) -> None:
         self._statement = statement
         self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, connection: Connection, **values: Any) -> list[Any]:
-        """Run it in a transaction, and return the rows that it finds or returns. Raises the driver's own errors."""
-        sql, constants, order, to_driver, from_driver = self._for(connection.dialect)
+    def run(self, transaction: Transaction, **values: Any) -> list[Any]:
+        """Run it, and return the rows that it finds or returns. Raises the driver's own errors."""
+        cursor, dialect = transaction
+        sql, constants, order, to_driver, from_driver = self._for(dialect)
         values = {**constants, **values}
         for name, process in to_driver:
             values[name] = process(values[name])
-        cursor = connection.connection.cursor()
         cursor.execute(sql, [values[name] for name in order] if order is not None else values)
         rows = list(cursor.fetchall()) if cursor.description else []
         for place, process in from_driver:
             rows = [(*row[:place], process(row[place]), *row[place + 1 :]) for row in rows]
-        cursor.close()
         return rows
 
-    def first(self, connection: Connection, **values: Any) -> Any | None:
+    def first(self, transaction: Transaction, **values: Any) -> Any | None:
         """Run it, and return the first row if there is one."""
-        return next(iter(self.run(connection, **values)), None)
+        rows = self.run(transaction, **values)
+        return rows[0] if rows else None
 
     def _for(self, dialect: Dialect) -> _Compiled:
         if dialect.name not in self._compiled:

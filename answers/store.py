@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, inspect, or_, select, text, 
 
 from answers.conversations import Conversation, Conversations, create, touch
 from answers.database import Database
-from answers.prepared import Prepared
+from answers.prepared import Prepared, Transaction
 from answers.tables import RUNNING, SCHEMA, conversations, messages
 from answers.tree import NEW_ANSWER, Asked, alternating, append, branch, is_id, new_id, now_us, title_of
 from relay.chat import clean
@@ -77,6 +77,12 @@ _FIND = Prepared(
     .join_from(messages, conversations)
     .where(messages.c.id == bindparam("answer"), messages.c.role == "assistant")
 )
+_ADOPT = Prepared(
+    update(messages)
+    .where(messages.c.id == bindparam("answer"))
+    .values(adoptions=messages.c.adoptions + 1)
+    .returning(messages.c.adoptions)
+)
 _TEXT = Prepared(select(messages.c.content).where(messages.c.id == bindparam("message")))
 _BRANCHES = Prepared(
     select(messages.c.id, messages.c.parent, messages.c.role, messages.c.content).where(
@@ -111,11 +117,11 @@ class Store:
         if answer is not None and not is_id(answer):
             raise ValueError(f"no UUID in lower case: {answer[:100]!r}")
         asked = Asked(user, clean(prompt), clean(model), conversation, parent, answer or new_id())
-        return self._database.write(lambda connection: _begin(connection, asked))
+        return self._database.write(lambda transaction: _begin(transaction, asked))
 
     def answer(self, answer: str) -> AnswerRow | None:
         """Look an answer up."""
-        return self._database.read(lambda connection: _find(connection, answer))
+        return self._database.read(lambda transaction: _find(transaction, answer))
 
     def history(self, answer: str) -> History:
         """List what the model is to read, from the conversation's beginning to the answer's prompt.
@@ -124,9 +130,9 @@ class Store:
         messages of the same role in a row.
         """
 
-        def work(connection: Connection) -> History:
-            row = _get(connection, answer)
-            found = _BRANCHES.run(connection, conversation=row.conversation)
+        def work(transaction: Transaction) -> History:
+            row = _get(transaction, answer)
+            found = _BRANCHES.run(transaction, conversation=row.conversation)
             rows = [dict(zip(("id", "parent", "role", "content"), each, strict=True)) for each in found]
             return alternating(branch(rows, row.parent))
 
@@ -137,19 +143,19 @@ class Store:
         owned = messages.join(conversations, messages.c.conversation == conversations.c.id)
         query = select(func.count()).select_from(owned)
         query = query.where(conversations.c.user == user, RUNNING)
-        return int(self._database.read(lambda connection: connection.scalar(query)) or 0)
+        return int(self._database.query(lambda connection: connection.scalar(query)) or 0)
 
     def unfinished(self, limit: int) -> list[str]:
         """List the ids of answers that still run, the oldest first."""
         query = select(messages.c.id).where(messages.c.state == "running").order_by(messages.c.created_us).limit(limit)
-        return list(self._database.read(lambda connection: connection.scalars(query).all()))
+        return list(self._database.query(lambda connection: connection.scalars(query).all()))
 
     def running_answers(self, conversation: str) -> list[str]:
         """List the ids of a conversation's answers that still run."""
         if not is_id(conversation):
             return []
         query = select(messages.c.id).where(messages.c.conversation == conversation, RUNNING)
-        return list(self._database.read(lambda connection: connection.scalars(query).all()))
+        return list(self._database.query(lambda connection: connection.scalars(query).all()))
 
     def settle(self, answer: str, state: str, **outcome: Unpack[Outcome]) -> AnswerRow:
         """End a running answer, and return what holds: of several that settle it, the first one's."""
@@ -166,16 +172,15 @@ class Store:
 
     def adopted(self, answer: str) -> int:
         """Count one more adoption of an answer, and return how many it has had."""
-        counted = update(messages).where(messages.c.id == answer).values(adoptions=messages.c.adoptions + 1)
-        with_result = counted.returning(messages.c.adoptions)
-        count = self._database.write(lambda connection: connection.scalar(with_result)) if is_id(answer) else None
-        if count is None:
+        known = is_id(answer)
+        counted = self._database.write(lambda transaction: _ADOPT.first(transaction, answer=answer)) if known else None
+        if counted is None:
             raise NotFound(f"no answer {answer!r}")
-        return int(count)
+        return int(counted[0])
 
     def check(self) -> None:
         """Raise DatabaseError if the database does not answer, NotMigrated if its tables are not this code's."""
-        found = self._database.read(_schema)
+        found = self._database.query(_schema)
         if found != SCHEMA:
             raise NotMigrated(f"the database has the schema {found}, this code needs {SCHEMA}")
 
@@ -190,13 +195,13 @@ class Store:
             raise NotFound(f"no answer {answer!r}")
         lock, change = _turning(states, tuple(values))
 
-        def work(connection: Connection) -> tuple[AnswerRow, bool]:
+        def work(transaction: Transaction) -> tuple[AnswerRow, bool]:
             # The conversation first, as whoever adds to it or deletes it does too; SQLite needs no order.
-            within = lock.first(connection, answer=answer, now=now_us())
-            changed = change.first(connection, answer=answer, **values) if within else None
+            within = lock.first(transaction, answer=answer, now=now_us())
+            changed = change.first(transaction, answer=answer, **values) if within else None
             if within and changed:
                 return AnswerRow(Conversation(*within), *changed), True
-            return _get(connection, answer), False
+            return _get(transaction, answer), False
 
         return self._database.write(work)
 
@@ -211,28 +216,28 @@ def _turning(states: tuple[str, ...], columns: tuple[str, ...]) -> tuple[Prepare
     return Prepared(lock), Prepared(update(messages).where(mine).returning(*_OWN), *columns)
 
 
-def _begin(connection: Connection, asked: Asked) -> tuple[AnswerRow, bool]:
-    found = _find(connection, asked.answer)
+def _begin(transaction: Transaction, asked: Asked) -> tuple[AnswerRow, bool]:
+    found = _find(transaction, asked.answer)
     if found is not None:
-        if found.user != asked.user or _TEXT.run(connection, message=found.parent) != [(asked.prompt,)]:
+        if found.user != asked.user or _TEXT.run(transaction, message=found.parent) != [(asked.prompt,)]:
             raise Conflict("This answer id belongs to another prompt.")
         return found, False
     if asked.conversation:
-        within = touch(connection, asked.user, asked.conversation, title_of(asked.prompt))
+        within = touch(transaction, asked.user, asked.conversation, title_of(asked.prompt))
     else:
-        within = create(connection, asked.user, title_of(asked.prompt))
-    prompt = append(connection, asked, within.id)
+        within = create(transaction, asked.user, title_of(asked.prompt))
+    prompt = append(transaction, asked, within.id)
     return AnswerRow(within, asked.answer, prompt, asked.model, **NEW_ANSWER), True
 
 
-def _find(connection: Connection, answer: str) -> AnswerRow | None:
-    row = _FIND.first(connection, answer=answer) if is_id(answer) else None
+def _find(transaction: Transaction, answer: str) -> AnswerRow | None:
+    row = _FIND.first(transaction, answer=answer) if is_id(answer) else None
     within = len(conversations.c)
     return AnswerRow(Conversation(*row[:within]), *row[within:]) if row else None
 
 
-def _get(connection: Connection, answer: str) -> AnswerRow:
-    row = _find(connection, answer)
+def _get(transaction: Transaction, answer: str) -> AnswerRow:
+    row = _find(transaction, answer)
     if row is None:
         raise NotFound(f"no answer {answer!r}")
     return row

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import bindparam, insert, select
 
-from answers.prepared import Prepared
+from answers.prepared import Prepared, Transaction
 from answers.tables import messages
 from relay.errors import NotFound
 
@@ -101,31 +101,31 @@ def branch(rows: Iterable[dict[str, Any]], leaf: str | None) -> list[dict[str, A
     return way[::-1]
 
 
-def append(connection: Connection, asked: Asked, conversation: str) -> str:
+def append(transaction: Transaction, asked: Asked, conversation: str) -> str:
     """Add a running answer to a conversation that is new or locked, below its prompt; return the prompt's id."""
-    last = _NEWEST.first(connection, conversation=conversation) if asked.conversation else None
+    last = _NEWEST.first(transaction, conversation=conversation) if asked.conversation else None
     position, prompt, parent = last[1] + 1 if last else 1, None, last[0] if last else None
     if asked.parent is not None:
-        parent = _parent(connection, asked.parent, conversation)
-        prompt = _same_prompt(connection, conversation, parent, asked.prompt)
+        parent = _parent(transaction, asked.parent, conversation)
+        prompt = _same_prompt(transaction, conversation, parent, asked.prompt)
     row = {"conversation": conversation, "created_us": now_us()}
     if prompt is None:
         prompt = new_id()
-        _ADD_PROMPT.run(connection, **row, id=prompt, position=position, parent=parent, content=asked.prompt)
-    _ADD_ANSWER.run(connection, **row, id=asked.answer, position=position + 1, parent=prompt, model=asked.model)
+        _ADD_PROMPT.run(transaction, **row, id=prompt, position=position, parent=parent, content=asked.prompt)
+    _ADD_ANSWER.run(transaction, **row, id=asked.answer, position=position + 1, parent=prompt, model=asked.model)
     return prompt
 
 
-def _parent(connection: Connection, parent: str, conversation: str) -> str | None:
+def _parent(transaction: Transaction, parent: str, conversation: str) -> str | None:
     if parent == ROOT:
         return None
-    if not is_id(parent) or not _IN_HERE.run(connection, answer=parent, conversation=conversation):
+    if not is_id(parent) or not _IN_HERE.run(transaction, answer=parent, conversation=conversation):
         raise NotFound(f"no answer {parent!r} in the conversation")
     return parent
 
 
-def _same_prompt(connection: Connection, conversation: str, parent: str | None, prompt: str) -> str | None:
-    found = _SAME_PROMPT.first(connection, conversation=conversation, parent=parent, prompt=prompt)
+def _same_prompt(transaction: Transaction, conversation: str, parent: str | None, prompt: str) -> str | None:
+    found = _SAME_PROMPT.first(transaction, conversation=conversation, parent=parent, prompt=prompt)
     return found[0] if found else None
 
 

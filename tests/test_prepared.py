@@ -68,10 +68,10 @@ def test_a_statement_runs_as_it_would_without_being_prepared(database: Database,
     add = Prepared(insert(conversations), *row)
     find = select(conversations).where(conversations.c.user == bindparam("owner"))
     rename = update(conversations).where(conversations.c.user == bindparam("owner")).returning(conversations.c.title)
-    assert database.write(lambda connection: add.run(connection, **row)) == []
-    prepared = database.read(lambda connection: Prepared(find).first(connection, owner=user))
-    assert prepared == database.read(lambda connection: connection.execute(find, {"owner": user}).first())
-    assert database.write(lambda connection: Prepared(rename, "title").run(connection, owner=user, title="x")) == [
+    assert database.write(lambda transaction: add.run(transaction, **row)) == []
+    prepared = database.read(lambda transaction: Prepared(find).first(transaction, owner=user))
+    assert prepared == database.query(lambda connection: connection.execute(find, {"owner": user}).first())
+    assert database.write(lambda transaction: Prepared(rename, "title").run(transaction, owner=user, title="x")) == [
         ("x",)
     ]
 
@@ -89,4 +89,4 @@ def test_what_a_prepared_statement_violates_is_a_database_error(database: Databa
     row = {"id": new_id(), "conversation": new_id(), "position": 1, "role": "user", "content": "", "created_us": 1}
     add = Prepared(insert(messages), *row)
     with pytest.raises(DatabaseError, match=r"(?i)foreign.?key"):
-        database.write(lambda connection: add.run(connection, **row))
+        database.write(lambda transaction: add.run(transaction, **row))
