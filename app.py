@@ -18,7 +18,8 @@ from answers.producers import Producers
 from answers.pruning import Pruning
 from answers.readers import Readers
 from answers.recovery import Recovery
-from answers.store import AnswerRow, Store
+from answers.room import Room
+from answers.store import AnswerRow, History, Store
 from answers.writer import Writer
 from relay.catalog import Catalog
 from relay.chat import request_body
@@ -64,7 +65,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     follower = Follower(journal, settings)
     writer = Writer(journal, follower.published, settings.journal_pending_bytes)
     channels = Channels(journal, follower, settings)
-    tell = partial(tell_of_answer, channels, store.conversations)
+    tell = partial(tell_of_answer, channels)
     producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
     return Services(
         settings=settings,
@@ -76,16 +77,17 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         follower=follower,
         channels=channels,
         store=store,
+        room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(producers, follower, Pruning(journal, settings), settings.abandon_after_s),
         readers=Readers(journal, store, follower),
     )
 
 
-def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow) -> Ask:
+def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, history: History | None) -> Ask:
     """Say how the model server of an answer is asked."""
     upstream, name = models.find(row.model)
-    body = request_body(name, store.history(row.id), settings.max_tokens)
+    body = request_body(name, history or store.history(row.id), settings.max_tokens)
     style = upstream.continues()
     if upstream.names_requests():
         body["request_id"] = row.id

@@ -10,9 +10,21 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from answers.database import Database
+from answers.prepared import Prepared, Transaction
 from answers.tables import conversations, messages
 from answers.tree import ID, is_id, new_id, now_us
 from relay.chat import clean
@@ -74,64 +86,69 @@ class Conversations:
         if before is not None:
             query = query.where(tuple_(*place) < tuple_(*_position(before)))
         query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        rows = self._database.query(lambda connection: connection.execute(query).all())
         found = [Conversation(*row) for row in rows[:limit]]
         return Page(found, f"{found[-1].changed_us}-{found[-1].id}" if len(rows) > limit else None)
 
     def create(self, user: str, title: str = "") -> Conversation:
         """Make an empty conversation; without a title it gets that of its first prompt."""
-        row = new_conversation(user, clean(title))
-        self._database.write(lambda connection: connection.execute(insert(conversations).values(vars(row))))
-        return row
+        return self._database.write(lambda connection: create(connection, user, clean(title)))
 
     def find(self, user: str, conversation: str) -> Conversation:
         """Return a conversation without its messages."""
-        return self._database.read(lambda connection: _get(connection, user, conversation))
+        return self._database.read(lambda transaction: _found(_FIND, transaction, user, conversation))
 
     def get(self, user: str, conversation: str) -> tuple[Conversation, list[dict[str, Any]]]:
         """Return a conversation and all its messages, oldest first; `parent` makes them a tree.
 
         What only answers have is absent from a prompt. The text of a running answer stands in the journal.
         """
-        query = select(messages).where(messages.c.conversation == conversation).order_by(messages.c.position)
 
-        def work(connection: Connection) -> tuple[Conversation, list[dict[str, Any]]]:
-            found = _get(connection, user, conversation)
-            return found, [_message(row) for row in connection.execute(query).mappings()]
+        def work(transaction: Transaction) -> tuple[Conversation, list[dict[str, Any]]]:
+            found = _found(_FIND, transaction, user, conversation)
+            return found, [_message(row) for row in _MESSAGES.run(transaction, conversation=conversation)]
 
         return self._database.read(work)
 
     def rename(self, user: str, conversation: str, title: str) -> Conversation:
         """Give a conversation another title."""
         values = {"title": clean(title), "changed_us": now_us()}
-
-        def work(connection: Connection) -> Conversation:
-            connection.execute(update(conversations).where(_is(user, conversation)).values(values))
-            return _get(connection, user, conversation)
-
-        return self._database.write(work)
+        return self._database.write(lambda transaction: _found(_RENAME, transaction, user, conversation, **values))
 
     def delete(self, user: str, conversation: str) -> None:
         """Delete a conversation and its messages."""
-        statement = delete(conversations).where(_is(user, conversation))
-        if not self._database.write(lambda connection: connection.execute(statement).rowcount):
-            raise NotFound(f"no conversation {conversation!r}")
+        self._database.write(lambda transaction: _found(_DELETE, transaction, user, conversation))
 
 
-def new_conversation(user: str, title: str) -> Conversation:
-    """Make the row of a new conversation."""
+_MINE = (conversations.c.id == bindparam("conversation")) & (conversations.c.user == bindparam("owner"))
+_NAMED = case((conversations.c.title == "", bindparam("named")), else_=conversations.c.title)
+_FIND = Prepared(select(conversations).where(_MINE))
+_MESSAGES = Prepared(
+    select(messages).where(messages.c.conversation == bindparam("conversation")).order_by(messages.c.position)
+)
+_CREATE = Prepared(insert(conversations), *conversations.c.keys())
+_TOUCH = Prepared(update(conversations).where(_MINE).values(title=_NAMED).returning(*conversations.c), "changed_us")
+_RENAME = Prepared(update(conversations).where(_MINE).returning(*conversations.c), "title", "changed_us")
+_DELETE = Prepared(delete(conversations).where(_MINE).returning(*conversations.c))
+
+
+def create(transaction: Transaction, user: str, title: str) -> Conversation:
+    """Make an empty conversation."""
     now = now_us()
-    return Conversation(new_id(), user, title, now, now)
+    row = Conversation(new_id(), user, title, now, now)
+    _CREATE.run(transaction, **vars(row))
+    return row
 
 
-def _is(user: str, conversation: str) -> ColumnElement[bool]:
-    if not is_id(conversation):
-        raise NotFound(f"no conversation {conversation!r}")
-    return (conversations.c.id == conversation) & (conversations.c.user == user)
+def touch(transaction: Transaction, user: str, conversation: str, title: str) -> Conversation:
+    """Note that a conversation changes, which locks it until the commit; one without a title gets this one."""
+    return _found(_TOUCH, transaction, user, conversation, changed_us=now_us(), named=title)
 
 
-def _get(connection: Connection, user: str, conversation: str) -> Conversation:
-    row = connection.execute(select(conversations).where(_is(user, conversation))).first()
+def _found(statement: Prepared, transaction: Transaction, user: str, conversation: str, **values: Any) -> Conversation:
+    """Run what finds, changes or deletes a conversation, and return it."""
+    known = is_id(conversation)
+    row = statement.first(transaction, conversation=conversation, owner=user, **values) if known else None
     if row is None:
         raise NotFound(f"no conversation {conversation!r}")
     return Conversation(*row)
@@ -151,6 +168,7 @@ def _position(cursor: str) -> tuple[int, str]:
     return int(found[1]), found[2]
 
 
-def _message(row: RowMapping) -> dict[str, Any]:
+def _message(values: tuple[Any, ...]) -> dict[str, Any]:
+    row = dict(zip(messages.c.keys(), values, strict=True))
     names = _OF_EVERY_MESSAGE + (_OF_AN_ANSWER if row["role"] == "assistant" else ())
     return {name: row[name] for name in names}

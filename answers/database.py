@@ -12,13 +12,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from answers.prepared import Transaction
 from relay.errors import DatabaseError, SettingError
 from relay.settings import Settings
 
@@ -26,6 +27,8 @@ FILE = "talkabout.sqlite3"
 BUSY_TIMEOUT_MS = 2000  # every stream of the worker stands still for as long
 RETRIES = 3
 
+# IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _SERIALIZATION, _DEADLOCK = "40001", "40P01"
 _POOL = {"pool_size": 10, "max_overflow": 10, "pool_timeout": 5, "pool_pre_ping": True}
@@ -44,41 +47,75 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.engine = _engine(_url(settings))
-        self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._writing = self.engine.execution_options(write=True)
-        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._is_sqlite = self.engine.dialect.name == "sqlite"
+        self._driver: Any = self.engine.dialect.loaded_dbapi
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self._is_sqlite else nullcontext()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` reads in one transaction. Raises DatabaseError."""
-        return self._run(self.engine, work, nullcontext())
+        return self._run(lambda: self._transact("BEGIN", work))
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` does in one transaction. Raises DatabaseError.
 
         When another transaction was in its way, `work` runs again from its beginning: also after a violated constraint,
         since what it collided with is there to be read the next time.
         """
-        return self._run(self._writing, work, self._turn)
+
+        def in_turn() -> T:
+            with self._turn:
+                return self._transact(_BEGIN_WRITING, work)
+
+        return self._run(in_turn)
+
+    def query(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` reads in one transaction, with statements that it puts together. Raises DatabaseError."""
+        return self._run(lambda: self._with_connection(work))
 
     def migrate(self, work: Callable[[Connection], None]) -> None:
         """Change the schema in one transaction, with foreign keys not enforced. Raises DatabaseError."""
-        self._run(self.engine.execution_options(write=True, schema=True), work, self._turn)
+
+        def in_turn() -> None:
+            with self._turn:
+                self._with_connection(work, schema=True)
+
+        self._run(in_turn)
 
     def close(self) -> None:
         """Close every connection; the next call opens one again."""
         self.engine.dispose()
 
-    def _run(self, engine: Engine, work: Callable[[Connection], T], turn: AbstractContextManager[Any]) -> T:
+    def _transact(self, begin: str, work: Callable[[Transaction], T]) -> T:
+        """Do without SQLAlchemy's own Connection: its begin and commit take longer than a short transaction does."""
+        with closing(self.engine.raw_connection()) as connection:  # what is not committed is rolled back
+            cursor = connection.cursor()
+            if self._is_sqlite:
+                cursor.execute(begin)
+            result = work(Transaction(cursor, self.engine.dialect))
+            connection.commit()
+        return result
+
+    def _with_connection(self, work: Callable[[Connection], T], **options: bool) -> T:
+        with self.engine.execution_options(**options).begin() as connection:
+            return work(connection)
+
+    def _run(self, transact: Callable[[], T]) -> T:
         tries = 0
         while True:
             try:
-                with turn, engine.begin() as connection:
-                    return work(connection)
-            except SQLAlchemyError as exc:
+                return transact()
+            except (SQLAlchemyError, self._driver.Error) as exc:
+                cause = exc.orig if isinstance(exc, DBAPIError) else exc
                 tries += 1
-                if tries > RETRIES or not _may_pass(exc):
-                    raise DatabaseError(_reason(exc)) from exc
+                if tries > RETRIES or not self._may_pass(cause):
+                    raise DatabaseError(_reason(cause)) from exc
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
+
+    def _may_pass(self, error: BaseException | None) -> bool:
+        """Say whether the same transaction can go through when it is tried again."""
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+        collided = getattr(error, "sqlstate", None) in (_SERIALIZATION, _DEADLOCK)
+        return busy or collided or isinstance(error, self._driver.IntegrityError)
 
 
 def _url(settings: Settings) -> URL:
@@ -116,12 +153,12 @@ def _set_up(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if options.get("schema"):
+    if connection.get_execution_options().get("schema"):
         # SQLite changes a table by making it anew; dropping the old one would delete all that refers to it.
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-    # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+        connection.exec_driver_sql(_BEGIN_WRITING)
+    else:
+        connection.exec_driver_sql("BEGIN")
 
 
 def _lower(text: str | None) -> str | None:
@@ -133,17 +170,7 @@ def _json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _may_pass(error: SQLAlchemyError) -> bool:
-    """Say whether the same transaction can go through when it is tried again."""
-    if not isinstance(error, DBAPIError):
-        return False
-    busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _BUSY
-    collided = getattr(error.orig, "sqlstate", None) in (_SERIALIZATION, _DEADLOCK)
-    return busy or collided or isinstance(error, IntegrityError)
-
-
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(cause: BaseException | None) -> str:
     """Say what went wrong, for the log: without the statement, and without anybody's text."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
     lines = str(cause).splitlines()
     return f"{type(cause).__name__}: {lines[0] if lines else ''}"

@@ -18,8 +18,9 @@ from answers.entries import Entry
 from answers.journal import Journal, read_all
 from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
-from answers.store import AnswerRow, Store
+from answers.store import AnswerRow, History, Store
 from answers.writer import Writer
+from relay.chat import clean
 from relay.errors import Conflict, DatabaseError, NotFound, TalkaboutError
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Producers:
         journal: Journal,
         store: Store,
         writer: Writer,
-        ask: Callable[[AnswerRow], Ask],
+        ask: Callable[[AnswerRow, History | None], Ask],
         tell: Callable[[AnswerRow], None],
     ) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -79,7 +80,7 @@ class Producers:
                     self.journal.release(stream_of(answer), self.owner)
                 raise
             if mine and new:
-                self.run(row, [])
+                self.run(row, [], None if conversation else [{"role": "user", "content": clean(prompt)}])
             elif mine:
                 self.let_go(answer)
         return row
@@ -137,14 +138,17 @@ class Producers:
         if answer not in self.running():
             self.journal.publish(STOPS, lambda _seq: answer.encode(), _STOPS_KEPT)
 
-    def run(self, row: AnswerRow, entries: list[Entry]) -> None:
-        """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it."""
+    def run(self, row: AnswerRow, entries: list[Entry], history: History | None = None) -> None:
+        """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it.
+
+        `history` is what the model is to read, where that is known without a look at the database.
+        """
         answer = Answer(row.id, row.conversation, row.model)
         answer.restore(entries)
         if not entries:
             answer.open()
         pen = self.pen(answer)
-        producer = Producer(pen, self._ask(row), partial(self.store.adopted, row.id), self.settle)
+        producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         with self._lock:
             self._running[row.id] = producer
         pen.write()

@@ -7,27 +7,26 @@ DatabaseError when the database cannot, and NotFound for an id that is not there
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, bindparam, func, insert, inspect, select, text, update
+from sqlalchemy import Connection, bindparam, func, inspect, or_, select, text, update
 
-from answers.conversations import Conversations, new_conversation
+from answers.conversations import Conversation, Conversations, create, touch
 from answers.database import Database
+from answers.prepared import Prepared, Transaction
 from answers.tables import RUNNING, SCHEMA, conversations, messages
-from answers.tree import Asked, alternating, append, branch, is_id, new_id, title_of, touch
+from answers.tree import NEW_ANSWER, Asked, alternating, append, branch, is_id, new_id, now_us, title_of
 from relay.chat import clean
 from relay.errors import Conflict, NotFound, NotMigrated
-
-_SETTLED_EARLY = ("stopped", "interrupted", "failed")
 
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """Hold one answer as it stands in the database."""
+    """Hold one answer as it stands in the database, and the conversation that it belongs to."""
 
+    within: Conversation
     id: str
-    user: str
-    conversation: str
     parent: str  # the id of the prompt's message
     model: str
     state: str  # running, complete, stopped, interrupted, failed
@@ -42,6 +41,16 @@ class AnswerRow:
     close_ms: int | None
     adoptions: int
     error: str | None  # its code
+
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        return self.within.user
+
+    @property
+    def conversation(self) -> str:
+        """The id of its conversation."""
+        return self.within.id
 
 
 class Outcome(TypedDict, total=False):
@@ -59,14 +68,27 @@ class Outcome(TypedDict, total=False):
     error: str | None
 
 
-# Made once: putting a statement of so many columns together takes longer than running it.
-_FIND = (
-    select(*(conversations.c.user if f.name == "user" else messages.c[f.name] for f in fields(AnswerRow)))
+History = list[dict[str, str]]  # what a model reads: role and content of each message
+
+_EARLY = ("stopped", "interrupted", "failed")
+_OWN = [messages.c[field.name] for field in fields(AnswerRow) if field.name != "within"]
+_FIND = Prepared(
+    select(*conversations.c, *_OWN)
     .join_from(messages, conversations)
     .where(messages.c.id == bindparam("answer"), messages.c.role == "assistant")
 )
-# The conversation's row, as whoever adds to it or deletes it locks that one first too; SQLite needs no lock.
-_FIND_AND_LOCK = _FIND.with_for_update(of=conversations)
+_ADOPT = Prepared(
+    update(messages)
+    .where(messages.c.id == bindparam("answer"))
+    .values(adoptions=messages.c.adoptions + 1)
+    .returning(messages.c.adoptions)
+)
+_TEXT = Prepared(select(messages.c.content).where(messages.c.id == bindparam("message")))
+_BRANCHES = Prepared(
+    select(messages.c.id, messages.c.parent, messages.c.role, messages.c.content).where(
+        messages.c.conversation == bindparam("conversation")
+    )
+)
 
 
 class Store:
@@ -95,24 +117,23 @@ class Store:
         if answer is not None and not is_id(answer):
             raise ValueError(f"no UUID in lower case: {answer[:100]!r}")
         asked = Asked(user, clean(prompt), clean(model), conversation, parent, answer or new_id())
-        return self._database.write(lambda connection: _begin(connection, asked))
+        return self._database.write(lambda transaction: _begin(transaction, asked))
 
     def answer(self, answer: str) -> AnswerRow | None:
         """Look an answer up."""
-        return self._database.read(lambda connection: _find(connection, answer))
+        return self._database.read(lambda transaction: _find(transaction, answer))
 
-    def history(self, answer: str) -> list[dict[str, str]]:
+    def history(self, answer: str) -> History:
         """List what the model is to read, from the conversation's beginning to the answer's prompt.
 
         An answer without a text is left out, and prompts that then follow each other become one: many models refuse two
         messages of the same role in a row.
         """
-        columns = (messages.c.id, messages.c.parent, messages.c.role, messages.c.content)
 
-        def work(connection: Connection) -> list[dict[str, str]]:
-            row = _get(connection, answer)
-            query = select(*columns).where(messages.c.conversation == row.conversation)
-            rows = [found._asdict() for found in connection.execute(query)]
+        def work(transaction: Transaction) -> History:
+            row = _get(transaction, answer)
+            found = _BRANCHES.run(transaction, conversation=row.conversation)
+            rows = [dict(zip(("id", "parent", "role", "content"), each, strict=True)) for each in found]
             return alternating(branch(rows, row.parent))
 
         return self._database.read(work)
@@ -122,19 +143,19 @@ class Store:
         owned = messages.join(conversations, messages.c.conversation == conversations.c.id)
         query = select(func.count()).select_from(owned)
         query = query.where(conversations.c.user == user, RUNNING)
-        return int(self._database.read(lambda connection: connection.scalar(query)) or 0)
+        return int(self._database.query(lambda connection: connection.scalar(query)) or 0)
 
     def unfinished(self, limit: int) -> list[str]:
         """List the ids of answers that still run, the oldest first."""
         query = select(messages.c.id).where(messages.c.state == "running").order_by(messages.c.created_us).limit(limit)
-        return list(self._database.read(lambda connection: connection.scalars(query).all()))
+        return list(self._database.query(lambda connection: connection.scalars(query).all()))
 
     def running_answers(self, conversation: str) -> list[str]:
         """List the ids of a conversation's answers that still run."""
         if not is_id(conversation):
             return []
         query = select(messages.c.id).where(messages.c.conversation == conversation, RUNNING)
-        return list(self._database.read(lambda connection: connection.scalars(query).all()))
+        return list(self._database.query(lambda connection: connection.scalars(query).all()))
 
     def settle(self, answer: str, state: str, **outcome: Unpack[Outcome]) -> AnswerRow:
         """End a running answer, and return what holds: of several that settle it, the first one's."""
@@ -144,23 +165,22 @@ class Store:
     def reopen(self, answer: str) -> AnswerRow:
         """Let an answer that was stopped, interrupted or failed run again; raises Conflict for any other."""
         values = {"state": "running", "finish_reason": None, "error": None, "close_ms": None, "adoptions": 0}
-        row, done = self._turn(answer, _SETTLED_EARLY, values)
+        row, done = self._turn(answer, _EARLY, values)
         if not done:
             raise Conflict(f"This answer is {row.state}; there is nothing to continue.")
         return row
 
     def adopted(self, answer: str) -> int:
         """Count one more adoption of an answer, and return how many it has had."""
-        counted = update(messages).where(messages.c.id == answer).values(adoptions=messages.c.adoptions + 1)
-        with_result = counted.returning(messages.c.adoptions)
-        count = self._database.write(lambda connection: connection.scalar(with_result)) if is_id(answer) else None
-        if count is None:
+        known = is_id(answer)
+        counted = self._database.write(lambda transaction: _ADOPT.first(transaction, answer=answer)) if known else None
+        if counted is None:
             raise NotFound(f"no answer {answer!r}")
-        return int(count)
+        return int(counted[0])
 
     def check(self) -> None:
         """Raise DatabaseError if the database does not answer, NotMigrated if its tables are not this code's."""
-        found = self._database.read(_schema)
+        found = self._database.query(_schema)
         if found != SCHEMA:
             raise NotMigrated(f"the database has the schema {found}, this code needs {SCHEMA}")
 
@@ -171,52 +191,56 @@ class Store:
     def _turn(self, answer: str, states: tuple[str, ...], values: dict[str, Any]) -> tuple[AnswerRow, bool]:
         """Change an answer that is in one of these states; return how it stands now, and if it was changed."""
 
-        def work(connection: Connection) -> tuple[AnswerRow, bool]:
-            row = _get(connection, answer, lock=True)
-            # Compared here and not before: PostgreSQL has read the message as it was before the wait for the lock.
-            mine = (messages.c.id == answer) & messages.c.state.in_(states)
-            changed = connection.execute(update(messages).where(mine).values(values)).rowcount > 0
-            if changed:
-                touch(connection, row.user, row.conversation)
-            return _get(connection, answer), changed
+        if not is_id(answer):
+            raise NotFound(f"no answer {answer!r}")
+        lock, change = _turning(states, tuple(values))
+
+        def work(transaction: Transaction) -> tuple[AnswerRow, bool]:
+            # The conversation first, as whoever adds to it or deletes it does too; SQLite needs no order.
+            within = lock.first(transaction, answer=answer, now=now_us())
+            changed = change.first(transaction, answer=answer, **values) if within else None
+            if within and changed:
+                return AnswerRow(Conversation(*within), *changed), True
+            return _get(transaction, answer), False
 
         return self._database.write(work)
 
 
-def _begin(connection: Connection, asked: Asked) -> tuple[AnswerRow, bool]:
-    found = _find(connection, asked.answer)
+@cache
+def _turning(states: tuple[str, ...], columns: tuple[str, ...]) -> tuple[Prepared, Prepared]:
+    """Make what touches the conversation of an answer that is in one of these states, and what changes the answer."""
+    mine = (messages.c.id == bindparam("answer")) & or_(*(messages.c.state == state for state in states))
+    of_mine = conversations.c.id == select(messages.c.conversation).where(mine).scalar_subquery()
+    lock = update(conversations).where(of_mine).values(changed_us=bindparam("now")).returning(*conversations.c)
+    # The state is compared again: PostgreSQL has read it as it was before the wait for the conversation.
+    return Prepared(lock), Prepared(update(messages).where(mine).returning(*_OWN), *columns)
+
+
+def _begin(transaction: Transaction, asked: Asked) -> tuple[AnswerRow, bool]:
+    found = _find(transaction, asked.answer)
     if found is not None:
-        if found.user != asked.user or _text(connection, found.parent) != asked.prompt:
+        if found.user != asked.user or _TEXT.run(transaction, message=found.parent) != [(asked.prompt,)]:
             raise Conflict("This answer id belongs to another prompt.")
         return found, False
-    conversation = asked.conversation or _new_conversation(connection, asked.user)
-    touch(connection, asked.user, conversation, title_of(asked.prompt))
-    append(connection, asked, conversation)
-    return _get(connection, asked.answer), True
+    if asked.conversation:
+        within = touch(transaction, asked.user, asked.conversation, title_of(asked.prompt))
+    else:
+        within = create(transaction, asked.user, title_of(asked.prompt))
+    prompt = append(transaction, asked, within.id)
+    return AnswerRow(within, asked.answer, prompt, asked.model, **NEW_ANSWER), True
 
 
-def _new_conversation(connection: Connection, user: str) -> str:
-    row = new_conversation(user, "")
-    connection.execute(insert(conversations).values(vars(row)))
-    return row.id
+def _find(transaction: Transaction, answer: str) -> AnswerRow | None:
+    row = _FIND.first(transaction, answer=answer) if is_id(answer) else None
+    within = len(conversations.c)
+    return AnswerRow(Conversation(*row[:within]), *row[within:]) if row else None
 
 
-def _find(connection: Connection, answer: str, lock: bool = False) -> AnswerRow | None:
-    if not is_id(answer):
-        return None
-    row = connection.execute(_FIND_AND_LOCK if lock else _FIND, {"answer": answer}).first()
-    return AnswerRow(*row) if row else None
-
-
-def _get(connection: Connection, answer: str, lock: bool = False) -> AnswerRow:
-    row = _find(connection, answer, lock)
+def _get(transaction: Transaction, answer: str) -> AnswerRow:
+    row = _find(transaction, answer)
     if row is None:
         raise NotFound(f"no answer {answer!r}")
     return row
-
-
-def _text(connection: Connection, message: str) -> str | None:
-    return connection.scalar(select(messages.c.content).where(messages.c.id == message))
 
 
 def _schema(connection: Connection) -> str | None:

@@ -12,16 +12,51 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, insert, select, update
+from sqlalchemy import bindparam, insert, select
 
-from answers.tables import conversations, messages
+from answers.prepared import Prepared, Transaction
+from answers.tables import messages
 from relay.errors import NotFound
 
 ROOT = ""  # as a parent: the prompt begins the conversation anew
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _GIVEN_TITLE_CHARS = 80
-_NEW_ANSWER = {"state": "running", "reasoning": "", "chars": 0, "sha256": hashlib.sha256().hexdigest(), "adoptions": 0}
+NEW_ANSWER: dict[str, Any] = {
+    "state": "running",
+    "content": "",
+    "reasoning": "",
+    "finish_reason": None,
+    "usage": None,
+    "chars": 0,
+    "sha256": hashlib.sha256().hexdigest(),
+    "ttft_ms": None,
+    "tokens_per_s": None,
+    "close_ms": None,
+    "adoptions": 0,
+    "error": None,
+}
+
+_HERE = messages.c.conversation == bindparam("conversation")
+_NEWEST = Prepared(
+    select(messages.c.id, messages.c.position).where(_HERE).order_by(messages.c.position.desc()).limit(1)
+)
+_IN_HERE = Prepared(
+    select(messages.c.id).where(messages.c.id == bindparam("answer"), _HERE, messages.c.role == "assistant")
+)
+_SAME_PROMPT = Prepared(
+    select(messages.c.id)
+    .where(
+        _HERE,
+        messages.c.parent.is_not_distinct_from(bindparam("parent")),
+        messages.c.role == "user",
+        messages.c.content == bindparam("prompt"),
+    )
+    .order_by(messages.c.position)
+)
+_IN_TREE = ("id", "conversation", "position", "parent", "created_us")
+_ADD_PROMPT = Prepared(insert(messages).values(role="user"), *_IN_TREE, "content")
+_ADD_ANSWER = Prepared(insert(messages).values(role="assistant", **NEW_ANSWER), *_IN_TREE, "model")
 
 
 class Asked(NamedTuple):
@@ -66,51 +101,32 @@ def branch(rows: Iterable[dict[str, Any]], leaf: str | None) -> list[dict[str, A
     return way[::-1]
 
 
-def touch(connection: Connection, user: str, conversation: str, title: str = "") -> None:
-    """Note that a conversation changes, which locks it until the commit; one without a title gets this one."""
-    mine = (conversations.c.id == conversation) & (conversations.c.user == user)
-    named = case((conversations.c.title == "", title), else_=conversations.c.title)
-    changed = update(conversations).where(mine).values(changed_us=now_us(), title=named)
-    if not is_id(conversation) or not connection.execute(changed).rowcount:
-        raise NotFound(f"no conversation {conversation!r}")
-
-
-def append(connection: Connection, asked: Asked, conversation: str) -> None:
-    """Add the prompt and its running answer to a conversation that touch() has locked."""
-    newest = select(messages.c.id, messages.c.position).where(messages.c.conversation == conversation)
-    last = connection.execute(newest.order_by(messages.c.position.desc()).limit(1)).first()
-    position = last.position + 1 if last else 1
-    prompt, parent = None, last.id if last else None
+def append(transaction: Transaction, asked: Asked, conversation: str) -> str:
+    """Add a running answer to a conversation that is new or locked, below its prompt; return the prompt's id."""
+    last = _NEWEST.first(transaction, conversation=conversation) if asked.conversation else None
+    position, prompt, parent = last[1] + 1 if last else 1, None, last[0] if last else None
     if asked.parent is not None:
-        parent = _parent(connection, asked.parent, conversation)
-        prompt = _same_prompt(connection, conversation, parent, asked.prompt)
+        parent = _parent(transaction, asked.parent, conversation)
+        prompt = _same_prompt(transaction, conversation, parent, asked.prompt)
     row = {"conversation": conversation, "created_us": now_us()}
     if prompt is None:
         prompt = new_id()
-        more = {"id": prompt, "position": position, "parent": parent, "role": "user", "content": asked.prompt}
-        connection.execute(insert(messages).values(row | more))
-    more = {"id": asked.answer, "position": position + 1, "parent": prompt, "role": "assistant", "content": ""}
-    connection.execute(insert(messages).values(row | more | _NEW_ANSWER | {"model": asked.model}))
+        _ADD_PROMPT.run(transaction, **row, id=prompt, position=position, parent=parent, content=asked.prompt)
+    _ADD_ANSWER.run(transaction, **row, id=asked.answer, position=position + 1, parent=prompt, model=asked.model)
+    return prompt
 
 
-def _parent(connection: Connection, parent: str, conversation: str) -> str | None:
+def _parent(transaction: Transaction, parent: str, conversation: str) -> str | None:
     if parent == ROOT:
         return None
-    in_here = (messages.c.conversation == conversation) & (messages.c.role == "assistant")
-    found = is_id(parent) and connection.scalar(select(messages.c.id).where(messages.c.id == parent, in_here))
-    if not found:
+    if not is_id(parent) or not _IN_HERE.run(transaction, answer=parent, conversation=conversation):
         raise NotFound(f"no answer {parent!r} in the conversation")
     return parent
 
 
-def _same_prompt(connection: Connection, conversation: str, parent: str | None, prompt: str) -> str | None:
-    same = select(messages.c.id).where(
-        messages.c.conversation == conversation,
-        messages.c.parent.is_not_distinct_from(parent),
-        messages.c.role == "user",
-        messages.c.content == prompt,
-    )
-    return connection.scalar(same.order_by(messages.c.position).limit(1))
+def _same_prompt(transaction: Transaction, conversation: str, parent: str | None, prompt: str) -> str | None:
+    found = _SAME_PROMPT.first(transaction, conversation=conversation, parent=parent, prompt=prompt)
+    return found[0] if found else None
 
 
 def alternating(way: list[dict[str, Any]]) -> list[dict[str, str]]:

@@ -64,7 +64,7 @@ def test_pages_follow_each_other_without_a_gap(store: Store, user: str) -> None:
 
 def test_conversations_changed_in_the_same_moment_are_told_apart(store: Store, user: str, database: Database) -> None:
     same = [Conversation(str(uuid.uuid4()), user, "", 1, 1) for _ in range(5)]
-    database.write(lambda connection: connection.execute(insert(conversations), [vars(each) for each in same]))
+    database.migrate(lambda connection: connection.execute(insert(conversations), [vars(each) for each in same]))
     first = store.conversations.list_(user, limit=2)
     rest = store.conversations.list_(user, before=first.before)
     assert {each.id for each in first.conversations + rest.conversations} == {each.id for each in same}
@@ -127,7 +127,7 @@ def test_a_conversation_of_any_depth_can_be_deleted(store: Store, user: str, dat
     ids = [str(uuid.uuid4()) for _ in range(1500)]
     row = {"conversation": conversation, "role": "user", "content": "x", "created_us": 1}
     chain = [row | {"id": ids[i], "parent": ids[i - 1] if i else None, "position": i + 1} for i in range(len(ids))]
-    database.write(lambda connection: connection.execute(insert(messages), chain))
+    database.migrate(lambda connection: connection.execute(insert(messages), chain))
     store.conversations.delete(user, conversation)
     assert titles(store, user) == []
 

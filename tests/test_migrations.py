@@ -114,7 +114,7 @@ def newer(empty: Settings) -> Settings:
     """Name a database that newer code has migrated."""
     migrate(empty)
     with closing(Database(empty)) as database:
-        database.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+        database.migrate(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     return empty
 
 
@@ -135,7 +135,7 @@ def test_a_server_does_not_start_on_tables_of_newer_code(tmp_path: Path) -> None
     settings = Settings(data_dir=tmp_path)
     migrate(settings)
     with closing(Database(settings)) as database:
-        database.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+        database.migrate(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     with pytest.raises(RuntimeError, match="talkabout: the database cannot be migrated"), Server(tmp_path):
         pass
 

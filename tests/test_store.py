@@ -279,7 +279,7 @@ def test_a_locked_file_is_waited_for_then_a_database_error(tmp_path: Path, user:
     settings = Settings(data_dir=tmp_path)
     migrate(settings)
     with closing(Database(settings)) as holder, closing(Database(settings)) as database:
-        with holder.engine.execution_options(write=True).begin(), pytest.raises(DatabaseError, match="locked"):
+        with holder.engine.execution_options(schema=True).begin(), pytest.raises(DatabaseError, match="locked"):
             Store(database).begin(user, "x", "poem")
         assert Store(database).begin(user, "x", "poem")[1]
 

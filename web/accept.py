@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from flask import request
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotFound
+from werkzeug.http import parse_accept_header
 
 EVENT_STREAM = "text/event-stream"
 
@@ -27,5 +31,11 @@ def is_lost() -> bool:
 
 
 def _accepts(kind: str) -> bool:
-    named = [quality for value, quality in request.accept_mimetypes if value.partition(";")[0].strip().lower() == kind]
-    return any(quality > 0 for quality in named)
+    return kind in _named(request.headers.get("Accept", ""))
+
+
+@lru_cache(maxsize=64)  # clients say the same again and again
+def _named(accept: str) -> frozenset[str]:
+    """Collect the kinds that a client takes, without their parameters."""
+    accepted = parse_accept_header(accept, MIMEAccept)
+    return frozenset(value.partition(";")[0].strip().lower() for value, quality in accepted if quality > 0)

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from answers.channels import Channels
-from answers.conversations import Conversation, Conversations
+from answers.conversations import Conversation
 from answers.store import AnswerRow
-from relay.errors import DatabaseError, JournalError, NotFound
+from relay.errors import JournalError
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,9 @@ def tell(channels: Channels, user: str, change: str, data: dict[str, Any]) -> No
         log.warning("nobody was told of a conversation that was %s: %s", change, error)
 
 
-def tell_of_answer(channels: Channels, conversations: Conversations, row: AnswerRow) -> None:
+def tell_of_answer(channels: Channels, row: AnswerRow) -> None:
     """Tell that an answer of a conversation has ended, or goes on."""
-    try:
-        found = conversations.find(row.user, row.conversation)
-    except (NotFound, DatabaseError) as error:
-        log.warning("nobody was told of the answer %s: %s", row.id, error)
-    else:
-        tell(channels, row.user, "changed", as_json(found))
+    tell(channels, row.user, "changed", as_json(row.within))
 
 
 def as_json(conversation: Conversation) -> dict[str, Any]:

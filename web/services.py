@@ -15,6 +15,7 @@ from answers.journal import Journal
 from answers.producers import Producers
 from answers.readers import Readers, TextOf
 from answers.recovery import Recovery
+from answers.room import Room
 from answers.store import AnswerRow, Store
 from relay.catalog import Catalog
 from relay.chat import request_body
@@ -38,6 +39,7 @@ class Services:
     follower: Follower
     channels: Channels
     store: Store
+    room: Room
     producers: Producers
     recovery: Recovery
     readers: Readers
@@ -50,15 +52,16 @@ class Services:
         if self.streams.draining:
             raise Draining
         self.recovery.start()
-        answer = more.get("answer") or str(uuid.uuid4())
-        if known := self.store.answer(answer):
+        given = more.get("answer")
+        answer = given or str(uuid.uuid4())
+        if given and (known := self.store.answer(given)):
             return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
-        if self.store.running(user) >= self.settings.max_answers_per_user:
-            raise TooManyAnswers(f"{self.settings.max_answers_per_user} are being written for this user")
+        if not self.room.take(user):
+            raise TooManyAnswers(f"{self.room.limit} are being written for this user")
         _, name = self.catalog.find(model)
         row = self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
         change = "changed" if more.get("conversation") else "created"
-        tell(self.channels, user, change, as_json(self.store.conversations.find(user, row.conversation)))
+        tell(self.channels, user, change, as_json(row.within))
         return row
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:

@@ -148,7 +148,6 @@ class Streams:
                 self._readers[stream.user] -= 1
                 if not self._readers[stream.user]:
                     del self._readers[stream.user]
-            OPEN.set(len(self._open))
 
     def cut(self, key: str) -> None:
         """Tear the connections that were opened with `?cut=<key>` (the playground's button)."""
@@ -180,7 +179,6 @@ class Streams:
                 raise TooManyReaders(f"{self.max_readers_per_user} are open for this user")
             self._open.add(stream)
             self._readers[stream.user] += 1
-            OPEN.set(len(self._open))
             begin_watching, self._watching = not self._watching, True
         if begin_watching:
             threading.Thread(target=self._watch, daemon=True).start()
@@ -204,6 +202,7 @@ class Streams:
                 elif stream.client.gone():
                     stream.source.abandon(ReaderGone("the client has closed its connection"))
             with self._lock:
+                OPEN.set(len(self._open))  # for each stream it would cost more than the rest
                 if not self._open:
                     self._watching = False
                     return
