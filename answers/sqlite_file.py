@@ -44,7 +44,7 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path, steps: Sequence[Sequence[str]]) -> None:
-        self._path = path
+        self.path = path
         self._steps = steps
         # A connection must be neither used nor closed across a fork: each process adds its own and keeps the rest.
         self._handles: dict[int, _Handle] = {}
@@ -69,7 +69,7 @@ class SqliteFile:
                 now = time.monotonic()
                 give_up_at = give_up_at or now + BUSY_S
                 if now >= give_up_at or getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
-                    raise JournalError(f"{self._path.name}: {exc}") from exc
+                    raise JournalError(f"{self.path.name}: {exc}") from exc
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class SqliteFile:
         return self._handles.get(pid) or self._handles.setdefault(pid, _Handle())
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
