@@ -99,6 +99,7 @@ def follower(journal: Journal) -> Iterator[Follower]:
 @pytest.fixture
 def short_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("answers.follow.TROUBLE_S", 0.02)
+    monkeypatch.setattr("answers.catch_up.TROUBLE_S", 0.02)
 
 
 def write(
