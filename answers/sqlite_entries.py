@@ -91,48 +91,48 @@ class Head(NamedTuple):
     pos: int
 
 
-def head(connection: sqlite3.Connection) -> Head:
+def head(cursor: sqlite3.Cursor) -> Head:
     """Read the file's head."""
-    return Head(*connection.execute(_HEAD).fetchone())
+    return Head(*cursor.execute(_HEAD).fetchone())
 
 
-def append(connection: sqlite3.Connection, at: Head, entries: Iterable[Entry], now: float) -> None:
+def append(cursor: sqlite3.Cursor, at: Head, entries: Iterable[Entry], now: float) -> None:
     """Append entries, of whatever streams, and enter what is young into the index if it is enough by now."""
     rows = [(pos, *entry, now) for pos, entry in enumerate(entries, at.pos + 1)]
-    connection.executemany(_APPEND, rows)
+    cursor.executemany(_APPEND, rows)
     if at.pos + len(rows) - at.filed >= FILED_AT_ONCE:
-        connection.execute(_FILE, (at.filed,))
-        connection.execute("UPDATE head SET filed = ?", (at.pos + len(rows),))
+        cursor.execute(_FILE, (at.filed,))
+        cursor.execute("UPDATE head SET filed = ?", (at.pos + len(rows),))
 
 
-def read(connection: sqlite3.Connection, stream: str, after: int, limit: int) -> list[Entry]:
+def read(cursor: sqlite3.Cursor, stream: str, after: int, limit: int) -> list[Entry]:
     """Return up to `limit` entries of a stream behind the seq `after`."""
-    rows = connection.execute(_READ, (stream, after, limit)).fetchall()
+    rows = cursor.execute(_READ, (stream, after, limit)).fetchall()
     return [Entry(stream, seq, block, bool(final)) for seq, block, final in rows]
 
 
-def bounds(connection: sqlite3.Connection, stream: str) -> tuple[int, int]:
+def bounds(cursor: sqlite3.Cursor, stream: str) -> tuple[int, int]:
     """Return the first seq of a stream that is kept and the last that there ever was."""
-    first, last = connection.execute(_BOUNDS, (stream,)).fetchone()
+    first, last = cursor.execute(_BOUNDS, (stream,)).fetchone()
     return first, last
 
 
-def trim(connection: sqlite3.Connection, stream: str, upto: int, limit: int) -> None:
+def trim(cursor: sqlite3.Cursor, stream: str, upto: int, limit: int) -> None:
     """Delete a stream's entries up to a seq, `limit` of them at most; its newest must stay."""
-    _delete(connection, connection.execute(_UP_TO, (stream, upto, limit)).fetchall())
+    _delete(cursor, cursor.execute(_UP_TO, (stream, upto, limit)).fetchall())
 
 
-def prune(connection: sqlite3.Connection, before: float) -> int:
+def prune(cursor: sqlite3.Cursor, before: float) -> int:
     """Delete up to 200 of the oldest entries, if they are from before that time, and return how many."""
-    rows = connection.execute(_OLD, (PRUNE_BATCH, before)).fetchall()
-    connection.executemany(_LAST_SEEN, rows)
-    _delete(connection, rows)
+    rows = cursor.execute(_OLD, (PRUNE_BATCH, before)).fetchall()
+    cursor.executemany(_LAST_SEEN, rows)
+    _delete(cursor, rows)
     return len(rows)
 
 
-def _delete(connection: sqlite3.Connection, rows: list[tuple[int, str, int]]) -> None:
-    connection.executemany("DELETE FROM entries WHERE pos = ?1 AND stream = ?2 AND seq = ?3", rows)
-    connection.executemany("DELETE FROM places WHERE stream = ?2 AND seq = ?3 AND pos = ?1", rows)
+def _delete(cursor: sqlite3.Cursor, rows: list[tuple[int, str, int]]) -> None:
+    cursor.executemany("DELETE FROM entries WHERE pos = ?1 AND stream = ?2 AND seq = ?3", rows)
+    cursor.executemany("DELETE FROM places WHERE stream = ?2 AND seq = ?3 AND pos = ?1", rows)
 
 
 class Ends:
@@ -142,12 +142,12 @@ class Ends:
         self._last: dict[str, int] = {}
         self._filed = self._pos = 0
 
-    def last(self, connection: sqlite3.Connection, at: Head, stream: str) -> int:
+    def last(self, cursor: sqlite3.Cursor, at: Head, stream: str) -> int:
         """Return the last seq that there ever was of a stream; nothing may be appended in this transaction yet."""
         if at.filed != self._filed:
             self._last.clear()
             self._filed = at.filed
-        self._last.update(connection.execute(_YOUNG, (max(self._pos, at.filed),)))
+        self._last.update(cursor.execute(_YOUNG, (max(self._pos, at.filed),)))
         self._pos = at.pos
-        last: int = self._last.get(stream) or connection.execute(_LAST, (stream,)).fetchone()[0]
+        last: int = self._last.get(stream) or cursor.execute(_LAST, (stream,)).fetchone()[0]
         return last

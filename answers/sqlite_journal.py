@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,13 +59,13 @@ class SqliteJournal:
     def commit(self, batches: Sequence[Batch]) -> set[str]:
         """Write all batches in one transaction and return the streams that were refused."""
 
-        def work(connection: sqlite3.Connection) -> set[str]:
-            at = head(connection)
+        def work(cursor: sqlite3.Cursor) -> set[str]:
+            at = head(cursor)
             new: list[Entry] = []
             ended: list[tuple[str, str]] = []
             refused: set[str] = set()
             for batch in batches:
-                entries = batch.entries if self._is_next(batch, at) else self._missing(connection, at, batch)
+                entries = batch.entries if self._is_next(batch, at) else self._missing(cursor, at, batch)
                 if entries is None:
                     refused.add(batch.stream)
                 elif entries:
@@ -73,9 +73,11 @@ class SqliteJournal:
                     self._known[batch.stream] = batch.owner, entries[-1].seq, at.changes
                     if entries[-1].final:
                         ended.append((batch.stream, batch.owner))
-            append(connection, at, new, time.time())
-            connection.executemany(_RELEASE, ended)
-            self._drop(refused.union(stream for stream, _ in ended))
+            append(cursor, at, new, time.time())
+            if ended:
+                cursor.executemany(_RELEASE, ended)
+                self._drop(stream for stream, _ in ended)
+            self._drop(refused)
             return refused
 
         return self._write(work)
@@ -87,31 +89,31 @@ class SqliteJournal:
     def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
         """Append one entry that gets its seq here."""
 
-        def work(connection: sqlite3.Connection) -> int:
-            at = head(connection)
-            seq = self._ends.last(connection, at, stream) + 1
-            append(connection, at, [Entry(stream, seq, make_block(seq))], time.time())
+        def work(cursor: sqlite3.Cursor) -> int:
+            at = head(cursor)
+            seq = self._ends.last(cursor, at, stream) + 1
+            append(cursor, at, [Entry(stream, seq, make_block(seq))], time.time())
             if seq > keep:
                 # In batches, so that a bound that was lowered costs many calls a little instead of one a lot.
-                trim(connection, stream, seq - keep, TRIM_BATCH)
+                trim(cursor, stream, seq - keep, TRIM_BATCH)
             return seq
 
         return self._write(work)
 
     def read(self, stream: str, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries behind the seq `after`."""
-        return self.file.run(lambda connection: read(connection, stream, after, limit))
+        return self.file.run(lambda cursor: read(cursor, stream, after, limit))
 
     def bounds(self, stream: str) -> tuple[int, int]:
         """Return the first seq that is kept and the last that there ever was."""
-        return self.file.run(lambda connection: bounds(connection, stream))
+        return self.file.run(lambda cursor: bounds(cursor, stream))
 
     def wait(self, streams: Collection[str], timeout_s: float) -> list[Entry]:
         """Look for news every 35 ms: a glance at the file's version, and one query if it has changed."""
         give_up_at = time.monotonic() + timeout_s
         named = json.dumps(list(streams))
         while True:
-            entries = self.file.run(lambda connection: self._news(connection, named))
+            entries = self.file.run(lambda cursor: self._news(cursor, named))
             left = give_up_at - time.monotonic()
             if entries or left <= 0 or self._woken.wait(min(left, POLL_S)):
                 self._woken.clear()
@@ -125,13 +127,13 @@ class SqliteJournal:
         """Get the stream's lease, if it can be had."""
         now = time.time()
 
-        def work(connection: sqlite3.Connection) -> bool:
-            at = head(connection)
-            if not connection.execute(_TAKE, (stream, owner, now + ttl_s)).rowcount:
-                if not connection.execute(_TAKE_OVER, (stream, owner, now + ttl_s, now)).rowcount:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            at = head(cursor)
+            if not cursor.execute(_TAKE, (stream, owner, now + ttl_s)).rowcount:
+                if not cursor.execute(_TAKE_OVER, (stream, owner, now + ttl_s, now)).rowcount:
                     return False
-                connection.execute(_CHANGED)
-            self._known[stream] = owner, self._ends.last(connection, at, stream), at.changes
+                cursor.execute(_CHANGED)
+            self._known[stream] = owner, self._ends.last(cursor, at, stream), at.changes
             return True
 
         return self._write(work)
@@ -139,7 +141,7 @@ class SqliteJournal:
     def renew(self, owner: str, streams: Collection[str], ttl_s: float) -> set[str]:
         """Let the owner's leases last, and return those that it still has."""
         row = (time.time() + ttl_s, owner, json.dumps(list(streams)))
-        return {stream for (stream,) in self.file.write(lambda connection: connection.execute(_RENEW, row).fetchall())}
+        return {stream for (stream,) in self.file.write(lambda cursor: cursor.execute(_RENEW, row).fetchall())}
 
     def release(self, stream: str, owner: str) -> None:
         """Delete the lease."""
@@ -159,7 +161,7 @@ class SqliteJournal:
     def touch(self, streams: Collection[str]) -> None:
         """Note the time beside the streams' leases."""
         row = (time.time(), json.dumps(list(streams)))
-        self.file.write(lambda connection: connection.execute(_TOUCH, row))
+        self.file.write(lambda cursor: cursor.execute(_TOUCH, row))
 
     def last_read(self, stream: str) -> float | None:
         """Return the time of the last `touch`."""
@@ -169,7 +171,7 @@ class SqliteJournal:
     def prune(self, before: float, max_bytes: int) -> int:
         """Delete up to 200 of the oldest entries; the file keeps its size, and uses the room again."""
         too_large = self.file.read(_BYTES)[0][0] > max_bytes
-        return self._write(lambda connection: prune(connection, float("inf") if too_large else before))
+        return self._write(lambda cursor: prune(cursor, float("inf") if too_large else before))
 
     def check(self) -> None:
         """Read from the file."""
@@ -181,13 +183,13 @@ class SqliteJournal:
         self._forget()
 
     def _change_leases(self, sql: str, *parameters: object) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            if connection.execute(sql, parameters).rowcount:
-                connection.execute(_CHANGED)
+        def work(cursor: sqlite3.Cursor) -> None:
+            if cursor.execute(sql, parameters).rowcount:
+                cursor.execute(_CHANGED)
 
         self.file.write(work)
 
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _write(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         try:
             return self.file.write(work)
         except BaseException:
@@ -200,7 +202,7 @@ class SqliteJournal:
         self._known: dict[str, Known] = {}
         self._ends = Ends()
 
-    def _drop(self, streams: Collection[str]) -> None:
+    def _drop(self, streams: Iterable[str]) -> None:
         for stream in streams:
             self._known.pop(stream, None)
 
@@ -212,28 +214,28 @@ class SqliteJournal:
             and batch.entries[-1].seq == first + len(batch.entries) - 1
         )
 
-    def _missing(self, connection: sqlite3.Connection, at: Head, batch: Batch) -> list[Entry] | None:
+    def _missing(self, cursor: sqlite3.Cursor, at: Head, batch: Batch) -> list[Entry] | None:
         """Return what is missing of a batch, by the file itself; None if that is not its owner's to write."""
         first, count = batch.entries[0].seq, len(batch.entries)
-        owner = (connection.execute(_OWNER, (batch.stream,)).fetchone() or (None,))[0]
-        last = self._ends.last(connection, at, batch.stream)
+        owner = (cursor.execute(_OWNER, (batch.stream,)).fetchone() or (None,))[0]
+        last = self._ends.last(cursor, at, batch.stream)
         if first <= last:
-            kept = read(connection, batch.stream, first - 1, count)
+            kept = read(cursor, batch.stream, first - 1, count)
             is_mine = owner == batch.owner or (owner is None and batch.entries[-1].final)
             return [] if kept == batch.entries and is_mine else None
         if owner != batch.owner or first != last + 1 or batch.entries[-1].seq != last + count:
             return None
         if self._known.get(batch.stream, ())[:2] != (owner, last):
-            connection.execute(_CHANGED)
+            cursor.execute(_CHANGED)
         return batch.entries
 
-    def _news(self, connection: sqlite3.Connection, named: str) -> list[Entry]:
-        seen = connection, connection.execute("PRAGMA data_version").fetchone()[0], self._writes
+    def _news(self, cursor: sqlite3.Cursor, named: str) -> list[Entry]:
+        seen = cursor.connection, cursor.execute("PRAGMA data_version").fetchone()[0], self._writes
         if seen == self._seen:
             return []
-        end: int = connection.execute(_END).fetchone()[0]
+        end: int = cursor.execute(_END).fetchone()[0]
         after = end if self._pos is None else self._pos
-        rows = connection.execute(_NEWS, (after, named, WAIT_LIMIT)).fetchall()
+        rows = cursor.execute(_NEWS, (after, named, WAIT_LIMIT)).fetchall()
         if len(rows) == WAIT_LIMIT:
             self._pos, self._seen = rows[-1][4], None
         else:

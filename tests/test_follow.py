@@ -116,7 +116,7 @@ def write(
 
 def forget(journal: SqliteJournal, delete: str) -> None:
     """Delete behind the journal's back."""
-    journal.file.write(lambda connection: connection.execute(delete))
+    journal.file.write(lambda cursor: cursor.execute(delete))
 
 
 def ids(events: list[Event]) -> list[int]:

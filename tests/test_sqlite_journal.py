@@ -178,7 +178,7 @@ def test_a_commit_costs_no_more_statements_than_it_did(journal: SqliteJournal) -
     for stream in "abc":
         journal.take(stream, "me", 60.0)
     statements: list[str] = []
-    journal.file.run(lambda connection: connection.set_trace_callback(statements.append))
+    journal.file.run(lambda cursor: cursor.connection.set_trace_callback(statements.append))
     journal.commit([batch("a", 1)])
     assert len(statements) == 4, statements
     statements.clear()
@@ -221,10 +221,10 @@ def test_a_commit_that_failed_half_way_is_tried_again_as_if_it_had_never_been(
 ) -> None:
     journal.take("a", "me", 60.0)
     journal.commit([batch("a", 1)])
-    journal.file.run(lambda connection: connection.execute("PRAGMA max_page_count = 1"))
+    journal.file.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 1"))
     with pytest.raises(JournalError):
         journal.commit([Batch("a", "me", [Entry("a", 2, b"x" * 100_000)])])
-    journal.file.run(lambda connection: connection.execute("PRAGMA max_page_count = 100000"))
+    journal.file.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 100000"))
     assert journal.commit([batch("a", 2)]) == set()
     assert journal.bounds("a") == (1, 2)
 
@@ -243,7 +243,7 @@ def test_who_took_a_lease_over_and_back_knows_what_was_written_meanwhile(journal
 def test_looking_for_news_costs_one_statement_where_there_are_none(journal: SqliteJournal) -> None:
     journal.wait(["a"], 0)
     statements: list[str] = []
-    journal.file.run(lambda connection: connection.set_trace_callback(statements.append))
+    journal.file.run(lambda cursor: cursor.connection.set_trace_callback(statements.append))
     journal.wait(["a"], 0)
     assert statements == ["PRAGMA data_version"]
     journal.publish("a", number, 10)
