@@ -63,7 +63,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     store = Store(Database(settings))
     journal = open_journal(settings, data_dir)
     follower = Follower(journal, settings)
-    writer = Writer(journal, follower.published, settings.journal_pending_bytes)
+    writer = Writer(journal, follower, settings.journal_pending_bytes)
     channels = Channels(journal, follower, settings)
     tell = partial(tell_of_answer, channels)
     producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)

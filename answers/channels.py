@@ -56,7 +56,7 @@ class Channels:
 
     def _publish(self, stream: str, make_block: Callable[[int], bytes]) -> int:
         seq = self._journal.publish(stream, make_block, self._keep)
-        self._follower.look()
+        self._follower.look(stream)
         return seq
 
 

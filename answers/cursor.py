@@ -47,13 +47,15 @@ class Cursor:
 
         False if some before them are missing. A reader that takes too little loses its pipe.
         """
-        if self.seq < entries[0].seq - 1:
-            return False
-        if self.seq >= entries[0].seq:
-            whole = b"".join(entry.block for entry in entries if entry.seq > self.seq)
+        if self.seq != entries[0].seq - 1:
+            if self.seq < entries[0].seq:
+                return False
+            whole = b"".join([entry.block for entry in entries if entry.seq > self.seq])
         if self.pipe.offer(whole):
-            self.seq = max(self.seq, entries[-1].seq)
-            self._end_if(entries[-1].final)
+            newest = entries[-1]
+            self.seq = max(self.seq, newest.seq)
+            if newest.final:
+                self._end_if(True)
         return True
 
     def read_on(self, journal: Journal) -> bool:

@@ -1,15 +1,16 @@
 """Follow the journal's streams: one tail thread per worker, whatever the number of readers.
 
-    journal ──wait──> tail thread ─┐
-                                   ├──Pipe.offer──> every live reader of the stream on this worker
-    writer ──published (at once)───┘
+    writer ──publish (at once)──┐
+                                ├──Pipe.offer──> every live reader of the stream on this worker
+    journal ──wait──> tail ─────┘
 
     WAITING      until the tail watches the reader's stream; it is live then if it has all that the journal has, else
     CATCHING_UP  a short-lived thread puts what it misses into its pipe, at its own pace
     LIVE         it gets what comes, at once; if that is not its next entry, it has to catch up again
 
-The order counts: a stream is watched first, and then asked for its end, so that no entry falls between. Without the
-journal all readers stay, and each is looked at again when it is back.
+A stream that this worker writes comes from its writer alone: it is watched as it is, and the tail does not ask for it.
+For the others the order counts: a stream is watched first, and then asked for its end, so that no entry falls between.
+Without the journal all readers stay, and each is looked at again when it is back.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
+from answers.catch_up import TROUBLE_S, CatchUp
 from answers.cursor import Cursor, Farewell, Reset, State
-from answers.groups import Group, Groups, Listener, tell
-from answers.journal import Entry, Journal
+from answers.group import Listener
+from answers.groups import Groups, tell
+from answers.journal import Batch, Entry, Journal
 from relay.errors import Draining, JournalError, TalkaboutError
 from relay.pipe import Pipe
 from relay.settings import Settings
 from relay.sse import PING
 
 PATIENCE_S = 1.0  # how late the tail may learn that a reader has gone
-TROUBLE_S = 1.0  # pause after the journal could not be read
 TOUCH_S = 10.0
 LISTEN_S = 2.0
 LAST_WORD_S = 1.0
@@ -47,10 +49,12 @@ class Follower:
         self._touch_every_s = min(TOUCH_S, settings.abandon_after_s / 10)
         self._touch_at = 0.0
         self._groups = Groups()
-        self._lock = self._groups.lock  # no journal is asked under it
+        self._lock = self._groups.lock  # nobody waits for anything under it: no journal, no thread that starts
         self._changed = threading.Condition(self._lock)
         self._tail: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._closed = threading.Event()
+        self._catch_up = CatchUp(journal, self._groups, self._closed)
 
     def __len__(self) -> int:
         return len(self._groups.readers())
@@ -59,6 +63,19 @@ class Follower:
         """Count a stream's readers on this worker."""
         group = self._groups.get(stream)
         return len(group.readers) if group else 0
+
+    def left_at(self, stream: str) -> float:
+        """Return when the last reader of a stream that is written here has left (Unix seconds); 0 if none has."""
+        group = self._groups.get(stream)
+        return group.left_at if group else 0.0
+
+    def bounds(self, stream: str) -> tuple[int, int]:
+        """Return what the journal's `bounds` would, without asking it where this worker writes the stream."""
+        with self._lock:
+            group = self._groups.get(stream)
+            if group is not None and group.first:
+                return group.first, group.last
+        return self._journal.bounds(stream)
 
     def follow(
         self,
@@ -75,15 +92,19 @@ class Follower:
         ends with `farewell(reason)`; who takes it must abandon it when nobody reads it. Raises Draining.
         """
         pipe = self._pipe()
-        pipe.put(opening)
         reader = Cursor(stream, after, pipe, reset, farewell)
         with self._lock:
-            self._start_tail()
-            if self._groups.add(reader).watched:
-                self._start_to_catch_up(reader)
+            self._refuse_if_closed()
+            group = self._groups.add(reader)
+            missed = group.join_now(reader) if group.here and group.watched else None
+            pipe.put(opening + (missed or b""))  # it is empty, so this does not wait
+            if missed is None and group.watched:
+                reader.state = State.CATCHING_UP
         pipe.on_abandon(partial(self._leave, reader))
-        if reader.state is State.WAITING:
-            self.look()
+        if reader.state is State.CATCHING_UP:
+            self._catch_up.start([reader])
+        elif reader.state is State.WAITING:
+            self._look_anew()
         return pipe
 
     def finished(self, block: bytes) -> Pipe:
@@ -92,19 +113,41 @@ class Follower:
         pipe.close(block)
         return pipe
 
+    def begin(self, stream: str, last: int) -> None:
+        """Take note that all that comes of a stream behind the seq `last` is written, and published, here."""
+        with self._lock:
+            behind = self._groups.begin(stream).write_here(last)
+        self._catch_up.start(behind)
+
+    def publish(self, batches: Iterable[Batch]) -> None:
+        """Hand what is in the journal to the readers on this worker, a stream's entries in their order."""
+        offered = self._groups.offer(batches)
+        self._catch_up.start(offered.behind)
+        if offered.unplaced:
+            self._look_anew()
+        for listener, entries in offered.heard:
+            tell(listener, entries)
+
     def published(self, entries: Sequence[Entry]) -> None:
-        """Hand entries that are in the journal to the readers on this worker; those of a stream in their order."""
+        """Hand entries of any streams to the readers on this worker, as `publish` does."""
         streams: dict[str, list[Entry]] = {}
         for entry in entries:
             streams.setdefault(entry.stream, []).append(entry)
-        for stream, some in streams.items():
-            if group := self._groups.get(stream):
-                self._fan_out(group, some)
+        self.publish(Batch(stream, "", some) for stream, some in streams.items())
 
-    def look(self) -> None:
-        """Let the tail look at the journal now; it does so by itself before long."""
-        with contextlib.suppress(JournalError):
-            self._journal.wake()
+    def end(self, stream: str) -> None:
+        """Take note that a stream is not written here any more: what comes of it is brought by the journal again."""
+        with self._lock:
+            group = self._groups.get(stream)
+            if group is None or not group.here:
+                return
+            self._groups.end(stream, group)
+        self._look_anew()
+
+    def look(self, stream: str) -> None:
+        """Let the tail look at the journal now if anybody here follows a stream; it does so by itself before long."""
+        if self._groups.get(stream):
+            self._wake_tail()
 
     def listen(self, stream: str, listener: Listener) -> None:
         """Call `listener` in the tail thread with the text of every entry of a stream from now on. Raises Draining.
@@ -112,9 +155,9 @@ class Follower:
         While the journal cannot be read, "now" is when it is back, and this returns before.
         """
         with self._lock:
-            self._start_tail()
+            self._refuse_if_closed()
             group = self._groups.listen(stream, listener)
-        self.look()
+        self._look_anew()
         with self._changed:
             self._changed.wait_for(lambda: group.watched or self._closed.is_set(), LISTEN_S)
 
@@ -124,12 +167,12 @@ class Follower:
 
     def close(self) -> None:
         """Send every reader on (Draining), take no more, and stop the tail thread."""
-        with self._lock:
+        with self._starting, self._lock:
             self._closed.set()
             tail = self._tail
         for reader in self._groups.readers():
             reader.pipe.abandon(Draining("this worker is being replaced"), LAST_WORD_S)
-        self.look()
+        self._wake_tail()
         if tail is not None:
             tail.join()
 
@@ -145,16 +188,25 @@ class Follower:
         self._groups.discard(reader)
         reader.leave(reason)
 
-    def _start_tail(self) -> None:
+    def _refuse_if_closed(self) -> None:
         if self._closed.is_set():
             raise Draining
-        if self._tail is None:
-            self._tail = threading.Thread(target=self._run_tail, daemon=True)
-            self._tail.start()
+
+    def _look_anew(self) -> None:
+        """Let the tail look at the journal now, for other streams than before; it starts if it does not run."""
+        with self._starting:
+            if self._tail is None and not self._closed.is_set():
+                self._tail = threading.Thread(target=self._run_tail, daemon=True)
+                self._tail.start()
+        self._wake_tail()
+
+    def _wake_tail(self) -> None:
+        with contextlib.suppress(JournalError):
+            self._journal.wake()
 
     def _run_tail(self) -> None:
         while self._is_wanted():
-            streams = self._groups.names()
+            streams = self._groups.followed()
             patience = min(PATIENCE_S, self._touch_every_s) if self._groups.are_settled() else 0.0
             try:
                 self.published(self._journal.wait(streams, patience))
@@ -166,22 +218,21 @@ class Follower:
                 self._closed.wait(TROUBLE_S)
 
     def _is_wanted(self) -> bool:
-        with self._lock:
-            if self._closed.is_set() or not self._groups:
+        with self._starting:
+            if self._closed.is_set() or not (self._groups.followed() or self._groups.unwatched()):
                 self._tail = None
             return self._tail is not None
 
     def _watch(self, streams: list[str]) -> None:
         """Place the readers of the streams whose news come from now on, or come again."""
-        for stream in streams:
-            group = self._groups.get(stream)
-            if group is not None and not group.watched:
-                _, last = self._bounds(stream, group)
+        for stream, group in self._groups.unwatched():
+            if group.here or stream in streams:
+                last = group.last if group.here else self._catch_up.bounds(stream, group)[1]
                 with self._lock:
                     group.watched = True
-                    for reader in group.join_all(last):
-                        self._start_to_catch_up(reader)
+                    behind = group.join_all(last)
                     self._changed.notify_all()
+                self._catch_up.start(behind)
 
     def _touch(self) -> None:
         now = time.monotonic()
@@ -189,62 +240,3 @@ class Follower:
         self._touch_at = now + self._touch_every_s if is_time else self._touch_at
         if streams := self._groups.to_touch(is_time):
             self._journal.touch(streams)
-
-    def _bounds(self, stream: str, group: Group) -> tuple[int, int]:
-        known = group.last
-        first, last = self._journal.bounds(stream)
-        if last < known or known < 0:
-            with self._lock:
-                group.begin_at(last)
-        return first, last
-
-    def _fan_out(self, group: Group, entries: list[Entry]) -> None:
-        with self._lock:
-            fresh = group.fresh(entries)
-            if not fresh:
-                return
-            for reader in group.offer(fresh):
-                self._start_to_catch_up(reader)
-            for reader in [reader for reader in group.readers if reader.ended]:
-                self._groups.discard(reader)
-            listeners = list(group.listeners)
-        for listener in listeners:
-            tell(listener, fresh)
-
-    def _start_to_catch_up(self, reader: Cursor) -> None:
-        reader.state = State.CATCHING_UP
-        threading.Thread(target=self._catch_up, args=(reader,), daemon=True).start()
-
-    def _catch_up(self, reader: Cursor) -> None:
-        try:
-            while reader.read_on(self._journal) or not self._join(reader):
-                if reader.ended:
-                    self._groups.discard(reader)
-                    return
-        except JournalError as error:
-            log.error("a reader of %s stands still: %s", reader.stream, error)
-            self._closed.wait(TROUBLE_S)
-            self._let_wait(reader)
-        except TalkaboutError as error:  # most often the pipe's own, whose reader has left already
-            reader.pipe.abandon(error, LAST_WORD_S)
-        except Exception:  # the edge of a stream: a fault of ours must end the stream, not hang it
-            log.exception("a reader of %s could not be brought up to date", reader.stream)
-            reader.pipe.abandon(TalkaboutError(), LAST_WORD_S)
-
-    def _join(self, reader: Cursor) -> bool:
-        """Make a reader live that has everything; one that cannot have what it misses is told so first."""
-        group = self._groups.get(reader.stream)
-        if group is None:
-            return True  # it has left
-        first, last = self._bounds(reader.stream, group)
-        if reader.seq > last:
-            reader.go_back(self._journal, last)
-        reader.pass_over(first - 1)
-        with self._lock:
-            return group.join(reader, last)
-
-    def _let_wait(self, reader: Cursor) -> None:
-        with self._lock:
-            reader.state = State.WAITING
-            if group := self._groups.get(reader.stream):
-                group.watched = False

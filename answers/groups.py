@@ -4,64 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from answers.cursor import NOWHERE, Cursor, State, consecutive
-from answers.journal import Entry
+from answers.cursor import Cursor
+from answers.group import Group, Listener
+from answers.journal import Batch, Entry
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[str], None]
 
+class Offered(NamedTuple):
+    """Hold what is left to do once entries were offered: with readers who missed some, and for listeners."""
 
-class Group:
-    """Keep who follows one stream; `last` is the seq that they have come to, -1 as long as nobody has asked."""
-
-    __slots__ = ("last", "listeners", "readers", "watched")
-
-    def __init__(self) -> None:
-        self.readers: set[Cursor] = set()
-        self.listeners: list[Listener] = []
-        self.last = -1
-        self.watched = False
-
-    def begin_at(self, last: int) -> None:
-        """Go on from the seq `last`; it lies behind what was seen if the journal has lost entries.
-
-        Live readers keep what they have then, until something comes; it is not the next of theirs, whatever its seq.
-        """
-        self.last = last
-        for reader in self.readers:
-            if reader.state is State.LIVE and reader.seq > last:
-                reader.seq = NOWHERE
-
-    def join(self, reader: Cursor, last: int) -> bool:
-        """Make a reader live if it has all up to `last`, and all that came since."""
-        if reader.seq != max(last, self.last):
-            return False
-        reader.state = State.LIVE if self.watched else State.WAITING
-        return True
-
-    def join_all(self, last: int) -> list[Cursor]:
-        """Make live who has everything, and return who has not and is not yet catching up."""
-        idle = [reader for reader in self.readers if reader.state is not State.CATCHING_UP and reader.seq != NOWHERE]
-        return [reader for reader in idle if not self.join(reader, last)]
-
-    def fresh(self, entries: list[Entry]) -> list[Entry]:
-        """Return those of the entries that nobody here has got yet; from now on they count as seen."""
-        if self.last < 0:
-            return []
-        fresh = [entry for entry in entries if entry.seq > self.last]
-        self.last = fresh[-1].seq if fresh else self.last
-        return fresh
-
-    def offer(self, fresh: list[Entry]) -> list[Cursor]:
-        """Offer entries to the live readers, one block for all, and return those that miss some of what there was."""
-        live = [reader for reader in self.readers if reader.state is State.LIVE and reader.seq < self.last]
-        if consecutive(fresh) != fresh:
-            return live
-        whole = b"".join(entry.block for entry in fresh)
-        return [reader for reader in live if not reader.offer(fresh, whole)]
+    behind: list[Cursor]
+    heard: list[tuple[Listener, list[Entry]]]
+    unplaced: bool
 
 
 class Groups:
@@ -72,28 +31,34 @@ class Groups:
         self._groups: dict[str, Group] = {}
         self._to_touch: set[str] = set()
 
-    def __len__(self) -> int:
-        return len(self._groups)
-
     def get(self, stream: str) -> Group | None:
-        """Return a stream's group, if anybody follows it."""
+        """Return a stream's group, if anybody follows it or it is written here."""
         return self._groups.get(stream)
 
-    def names(self) -> list[str]:
-        """List the streams that anybody follows."""
+    def followed(self) -> list[str]:
+        """List the streams whose news the journal has to bring."""
         with self.lock:
-            return list(self._groups)
+            return [stream for stream, group in self._groups.items() if not group.here]
+
+    def unwatched(self) -> list[tuple[str, Group]]:
+        """List the groups whose readers have to be placed."""
+        with self.lock:
+            return [(stream, group) for stream, group in self._groups.items() if not group.watched]
 
     def readers(self) -> list[Cursor]:
         """List the readers of all streams."""
         with self.lock:
             return [reader for group in self._groups.values() for reader in group.readers]
 
+    def begin(self, stream: str) -> Group:
+        """Return a stream's group, a new one if there is none."""
+        return self._groups.setdefault(stream, Group())
+
     def add(self, reader: Cursor) -> Group:
         """Take a reader into the group of its stream."""
         with self.lock:
-            group = self._groups.setdefault(reader.stream, Group())
-            if not group.readers:
+            group = self.begin(reader.stream)
+            if not group.readers and not group.here:
                 self._to_touch.add(reader.stream)
             group.readers.add(reader)
             return group
@@ -105,13 +70,46 @@ class Groups:
             if group is not None and reader in group.readers:
                 group.readers.discard(reader)
                 if not group.readers:
-                    self._to_touch.add(reader.stream)
-                self._drop_if_idle(reader.stream, group)
+                    self._note_leaving(reader.stream, group)
+                self.drop_if_idle(reader.stream, group)
+
+    def _note_leaving(self, stream: str, group: Group) -> None:
+        if group.here:  # whoever asks for it does so on this worker
+            group.left_at = time.time()
+        else:
+            self._to_touch.add(stream)
+
+    def offer(self, batches: Iterable[Batch]) -> Offered:
+        """Offer to the live readers what nobody has got yet."""
+        behind: list[Cursor] = []
+        heard: list[tuple[Listener, list[Entry]]] = []
+        unplaced = False
+        with self.lock:
+            for batch in batches:
+                group = self._groups.get(batch.stream)
+                if group is not None:
+                    new, missed = group.offer(batch.entries)
+                    behind += missed
+                    heard += [(listener, new) for listener in group.listeners]
+                    if new and new[-1].final:
+                        self.end(batch.stream, group)
+                        unplaced |= bool(group.readers)
+        return Offered(behind, heard, unplaced)
+
+    def end(self, stream: str, group: Group) -> None:
+        """Note that a stream has ended, or is not written here any more; readers that have all of it leave."""
+        if group.here:
+            group.leave_here()
+        for reader in [reader for reader in group.readers if reader.ended]:
+            group.readers.discard(reader)
+        if group.readers:
+            self._to_touch.add(stream)
+        self.drop_if_idle(stream, group)
 
     def listen(self, stream: str, listener: Listener) -> Group:
         """Take a listener into the group of a stream."""
         with self.lock:
-            group = self._groups.setdefault(stream, Group())
+            group = self.begin(stream)
             group.listeners.append(listener)
             return group
 
@@ -120,13 +118,13 @@ class Groups:
         with self.lock:
             group = self._groups[stream]
             group.listeners.remove(listener)
-            self._drop_if_idle(stream, group)
+            self.drop_if_idle(stream, group)
 
     def distrust(self) -> None:
         """Note that no stream is watched any more."""
         with self.lock:
             for group in self._groups.values():
-                group.watched = False
+                group.watched = group.here
 
     def are_settled(self) -> bool:
         """Tell if every stream is watched, and none is to be touched now."""
@@ -138,12 +136,13 @@ class Groups:
         with self.lock:
             streams, self._to_touch = self._to_touch, set()
             if everything:
-                streams |= {stream for stream, group in self._groups.items() if group.readers}
+                streams |= {name for name, group in self._groups.items() if group.readers and not group.here}
             return streams
 
-    def _drop_if_idle(self, stream: str, group: Group) -> None:
-        if not (group.readers or group.listeners):
-            del self._groups[stream]
+    def drop_if_idle(self, stream: str, group: Group) -> None:
+        """Forget a group that nobody needs."""
+        if not (group.readers or group.listeners or group.here):
+            self._groups.pop(stream, None)
 
 
 def tell(listener: Listener, entries: list[Entry]) -> None:

@@ -34,11 +34,12 @@ class Journal(Protocol):
     """Keep the streams. Any thread may call any method; each raises JournalError when it cannot do its work."""
 
     def commit(self, batches: Sequence[Batch]) -> set[str]:
-        """Write all batches in ONE commit and return the streams that were refused, of which nothing was written.
+        """Write all batches, one a stream, in ONE commit; return the streams that were refused, and not written.
 
         A batch is refused if the lease is another's or nobody's (one that has run out and that nobody has taken since
         is still its owner's), or if its first seq is not the next one. Trying the very same batch again is safe: if
-        exactly these entries are there already and the lease is still the owner's, that is a success.
+        exactly these entries are there already and the lease is still the owner's, that is a success. A batch that ends
+        with a final entry gives the lease up: the answer has ended, so nobody needs to adopt it.
         """
 
     def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
@@ -87,7 +88,7 @@ class Journal(Protocol):
         """
 
     def release(self, stream: str, owner: str) -> None:
-        """Give the lease up for good, if it is the owner's: the answer has ended, so nobody needs to adopt it."""
+        """Give the lease up for good, if it is the owner's, of a stream that nothing was written to."""
 
     def hand_over(self, owner: str) -> None:
         """Let all leases of this owner run out now: each is an orphan at once, and no longer the owner's."""

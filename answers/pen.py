@@ -6,7 +6,7 @@ import contextlib
 import threading
 
 from answers.answer import Answer, stream_of
-from answers.entries import Batch
+from answers.entries import Batch, Entry
 from answers.journal import Journal
 from answers.writer import Writer
 from relay.errors import JournalError, Replaced, TalkaboutError
@@ -16,7 +16,10 @@ _TRY_AGAIN_S = 0.2
 
 
 class Pen:
-    """Write what is new of an answer; each method raises Replaced once another producer writes it."""
+    """Write what is new of an answer; each method raises Replaced once another producer writes it.
+
+    It is made when the answer is what the journal has of it: what comes to it from then on is new.
+    """
 
     def __init__(self, answer: Answer, owner: str, journal: Journal, writer: Writer) -> None:
         self.answer = answer
@@ -26,14 +29,28 @@ class Pen:
         self._writer = writer
         self._refused = threading.Event()
         self._dropped = threading.Event()
+        self._new: list[Entry] = []  # taken out of the answer, and not yet by the writer
         self._begin()
+
+    def offer(self) -> bool:
+        """Hand what is new to the journal without ever waiting; false if that is for `write` to do, in a thread."""
+        if self._refused.is_set():
+            return False
+        self._new += self.answer.take()
+        if self._new:
+            if not self._writer.offer(Batch(self._stream, self._owner, self._new)):
+                return False
+            self._new = []
+        return True
 
     def write(self) -> None:
         """Hand what is new to the journal; it is there before anybody reads it."""
         if self._refused.is_set():
             self._mend()
-        if entries := self.answer.take():
-            self._writer.append(Batch(self._stream, self._owner, entries))
+        self._new += self.answer.take()
+        if self._new:
+            self._writer.append(Batch(self._stream, self._owner, self._new))
+            self._new = []
 
     def settle(self) -> None:
         """Wait until everything is in the journal."""
@@ -49,14 +66,13 @@ class Pen:
                 raise Replaced("another producer has the lease")
 
     def end(self, state: str, error: TalkaboutError | None = None) -> None:
-        """Write the terminal event, and give the lease up once it is in the journal."""
+        """Write the terminal event, with which the lease is given up."""
         self.answer.done(state, error)
         self.write()
         if not self._writer.durable(self._stream, self.answer.seq):
             self._mend()
             self.answer.done(state, error)
             self.settle()
-        self._journal.release(self._stream, self._owner)
 
     def wait(self, seconds: float) -> None:
         """Sleep, unless another producer takes over."""
@@ -66,11 +82,11 @@ class Pen:
     def drop(self) -> None:
         """Write nothing more."""
         self._dropped.set()
-        self._writer.forget(self._stream)
+        self._writer.forget(self._stream, self._refused.set)
 
     def _begin(self) -> None:
         self._refused.clear()
-        self._writer.on_fenced(self._stream, self._refused.set)
+        self._writer.begin(self._stream, self.answer.seq, self._refused.set)
 
     def _mend(self) -> None:
         """Go on with the whole text where the journal has lost entries, as Redis does that keeps nothing on disk."""
@@ -78,6 +94,7 @@ class Pen:
         while not self._mended():
             self.wait(_TRY_AGAIN_S)
         self.answer.take()
+        self._new = []
         self._begin()
         self.answer.reset(keep=True)
 

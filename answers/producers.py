@@ -22,6 +22,7 @@ from answers.store import AnswerRow, History, Store
 from answers.writer import Writer
 from relay.chat import clean
 from relay.errors import Conflict, DatabaseError, NotFound, TalkaboutError
+from relay.loop import spawn
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +135,9 @@ class Producers:
             producer.stop()
 
     def _say_stop(self, answer: str) -> None:
+        is_here = answer in self.running()  # it may have ended by the time that it is stopped, and then been continued
         self.stop_here(answer)
-        if answer not in self.running():
+        if not is_here:
             self.journal.publish(STOPS, lambda _seq: answer.encode(), _STOPS_KEPT)
 
     def run(self, row: AnswerRow, entries: list[Entry], history: History | None = None) -> None:
@@ -145,14 +147,14 @@ class Producers:
         """
         answer = Answer(row.id, row.conversation, row.model)
         answer.restore(entries)
+        pen = self.pen(answer)
         if not entries:
             answer.open()
-        pen = self.pen(answer)
         producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         with self._lock:
             self._running[row.id] = producer
         pen.write()
-        threading.Thread(target=self._run_to_end, args=(row.id, producer, bool(entries)), daemon=True).start()
+        spawn(partial(self._run_to_end, producer, pen, bool(entries)))
 
     def pen(self, answer: Answer) -> Pen:
         """Make what writes an answer whose lease is ours."""
@@ -190,10 +192,12 @@ class Producers:
         """Let the lease of an answer run out now, so that a worker adopts it if it has not ended."""
         self.journal.take(stream_of(answer), self.owner, 0.0)
 
-    def _run_to_end(self, answer: str, producer: Producer, recovering: bool) -> None:
+    def _run_to_end(self, producer: Producer, pen: Pen, recovering: bool) -> None:
         try:
             producer.run(recovering)
         finally:
+            answer = pen.answer.answer
             with self._lock:
-                self._running.pop(answer, None)
-            self.writer.forget(stream_of(answer))
+                if self._running.get(answer) is producer:  # else it was continued, as soon as its end was written
+                    del self._running[answer]
+            pen.drop()

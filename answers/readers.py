@@ -33,7 +33,7 @@ class Readers:
         with the whole text so far, then what comes.
         """
         stream = stream_of(row.id)
-        first, last = self._journal.bounds(stream)
+        first, last = self._follower.bounds(stream)
         nothing_kept = first > last and row.state != "running"
         if after is not None and first - 1 <= after <= last and not nothing_kept:
             return self._follower.follow(stream, after, PING if after else b"", self._reset(row))
@@ -53,7 +53,7 @@ class Readers:
     def has_seen_the_end(self, row: AnswerRow, after: int) -> bool:
         """Tell if nothing can come behind the seq `after`."""
         stream = stream_of(row.id)
-        first, last = self._journal.bounds(stream)
+        first, last = self._follower.bounds(stream)
         if first > last:
             return row.state != "running" and after >= max(last, 1)
         return after == last and self._ended(stream, last)

@@ -122,7 +122,7 @@ class Recovery:
 
     def _unread_s(self, answer: str, producer: Producer) -> float:
         last = self._journal.last_read(stream_of(answer)) or 0.0
-        return time.time() - max(last, producer.began_at)
+        return time.time() - max(last, producer.began_at, self._follower.left_at(stream_of(answer)))
 
     def _adopt_orphans(self) -> None:
         try:

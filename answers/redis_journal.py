@@ -59,13 +59,20 @@ class RedisJournal:
         self._forget_ms = round(forget_s * 1000)
         # What was taken here and not given up: where Redis has no lease of it any more, it has lost it.
         self._held: dict[str, str] = {}
+        self._ended: set[str] = set()  # still in the index of the leases
 
     def commit(self, batches: Sequence[Batch]) -> set[str]:
         """Write all batches in one pipeline and return the streams that were refused."""
         if not batches:
             return set()
-        written = self._line.do(*map(self._put, batches), _note_age(*(batch.stream for batch in batches)))
-        return {batch.stream for batch, done in zip(batches, written, strict=False) if not done}
+        written = self._line.do(
+            *map(self._put, batches), _note_age(*(batch.stream for batch in batches)), *self._tidy()
+        )
+        done = [batch for batch, is_done in zip(batches, written, strict=False) if is_done]
+        ended = [batch.stream for batch in done if batch.entries[-1].final]
+        self._drop(ended)
+        self._ended.update(ended)
+        return {batch.stream for batch in batches}.difference(batch.stream for batch in done)
 
     def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
         """Append one entry under the seq that is the next one when it gets there."""
@@ -155,7 +162,7 @@ class RedisJournal:
 
     def orphans(self, limit: int) -> list[str]:
         """Return streams whose lease has run out, by the index and by the lease itself."""
-        due = [name.decode() for name in self._line.do(call(FIND_DUE, DUE, args=(limit,)))[0]]
+        due = [name.decode() for name in self._line.do(*self._tidy(), call(FIND_DUE, DUE, args=(limit,)))[-1]]
         run_out = self._line.do(*(call(RUN_OUT, lease(stream)) for stream in due)) if due else []
         return [stream for stream, yes in zip(due, run_out, strict=True) if yes]
 
@@ -197,6 +204,11 @@ class RedisJournal:
         for each in batch.entries:
             arguments += (each.block, b"1" if each.final else b"")
         return call(COMMIT, events(batch.stream), lease(batch.stream), args=arguments)
+
+    def _tidy(self) -> list[Command]:
+        """Take what has ended out of the index of the leases; the next journey will do, since it is only a hint."""
+        ended, self._ended = self._ended, set()
+        return [("ZREM", DUE, *ended)] if ended else []
 
     def _drop(self, streams: Iterable[str]) -> None:
         for stream in streams:

@@ -76,9 +76,10 @@ end
 
 # events, lease; owner, forget after, first seq, then block and final of each entry -> 1, or 0 if it is refused
 COMMIT = _script("""
-if owner() ~= ARGV[1] then return 0 end
+local holder, is_end = owner(), ARGV[#ARGV] == '1'
+if holder ~= ARGV[1] and (holder or not is_end) then return 0 end
 local first, count, last = tonumber(ARGV[3]), (#ARGV - 3) / 2, last_of(KEYS[1])
-if first > last + 1 then return 0 end
+if first > last + 1 or (first > last and not holder) then return 0 end
 if first <= last then
   local kept = redis.call('XRANGE', KEYS[1], first, first + count - 1)
   if #kept ~= count then return 0 end
@@ -93,6 +94,7 @@ for i = 1, count do
   redis.call('XADD', KEYS[1], id, 'block', ARGV[2 + 2 * i], 'final', ARGV[3 + 2 * i], 'at', at)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if is_end then redis.call('DEL', KEYS[2]) end
 return 1
 """)
 

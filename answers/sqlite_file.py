@@ -24,6 +24,9 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 T = TypeVar("T")
 
+_forks: list[None] = []  # those behind this process; to count them takes less time than to ask for its id
+os.register_at_fork(after_in_child=lambda: _forks.append(None))
+
 
 class _Handle:
     """Keep the one connection of a process and the lock around it.
@@ -44,32 +47,32 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path, steps: Sequence[Sequence[str]]) -> None:
-        self._path = path
+        self.path = path
         self._steps = steps
         # A connection must be neither used nor closed across a fork: each process adds its own and keeps the rest.
         self._handles: dict[int, _Handle] = {}
 
     def read(self, sql: str, *parameters: object) -> list[Any]:
         """Return all rows of a query."""
-        return self.run(lambda connection: connection.execute(sql, parameters).fetchall())
+        return self.run(lambda cursor: cursor.execute(sql, parameters).fetchall())
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Call `work` with the connection in a transaction; what it raises comes out, and nothing is written."""
-        return self.run(lambda connection: _in_transaction(connection, work))
+    def write(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        """Call `work` with a cursor in a transaction; what it raises comes out, and nothing is written."""
+        return self.run(lambda cursor: _in_transaction(cursor, work))
 
-    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Call `work` with the connection, again if the file is locked."""
+    def run(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        """Call `work` with a cursor, again if the file is locked."""
         handle, give_up_at = self._handle(), 0.0
         while True:
             try:
                 with handle.lock:
                     handle.connection = handle.connection or self._open()
-                    return work(handle.connection)
+                    return work(handle.connection.cursor())
             except sqlite3.Error as exc:
                 now = time.monotonic()
                 give_up_at = give_up_at or now + BUSY_S
                 if now >= give_up_at or getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
-                    raise JournalError(f"{self._path.name}: {exc}") from exc
+                    raise JournalError(f"{self.path.name}: {exc}") from exc
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
 
     def close(self) -> None:
@@ -81,36 +84,36 @@ class SqliteFile:
                 handle.connection = None
 
     def _handle(self) -> _Handle:
-        pid = os.getpid()
-        return self._handles.get(pid) or self._handles.setdefault(pid, _Handle())
+        forks = len(_forks)
+        return self._handles.get(forks) or self._handles.setdefault(forks, _Handle())
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            _in_transaction(connection, self._bring_up_to_date)
+            _in_transaction(connection.cursor(), self._bring_up_to_date)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    def _bring_up_to_date(self, cursor: sqlite3.Cursor) -> None:
+        version: int = cursor.execute("PRAGMA user_version").fetchone()[0]
         for step in self._steps[version:]:
             for statement in step:
-                connection.execute(statement)
+                cursor.execute(statement)
         if version < len(self._steps):
-            connection.execute(f"PRAGMA user_version = {len(self._steps)}")
+            cursor.execute(f"PRAGMA user_version = {len(self._steps)}")
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+def _in_transaction(cursor: sqlite3.Cursor, work: Callable[[sqlite3.Cursor], T]) -> T:
     # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
-    connection.execute("BEGIN IMMEDIATE")
+    cursor.execute("BEGIN IMMEDIATE")
     try:
-        result = work(connection)
-        connection.execute("COMMIT")
+        result = work(cursor)
+        cursor.execute("COMMIT")
         return result
     finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        if cursor.connection.in_transaction:
+            cursor.execute("ROLLBACK")

@@ -1,6 +1,6 @@
 """The writer: carries what all producers of a worker write into the journal, in as few commits as it takes.
 
-    append ──> pending ──commit──> journal ──> local readers
+    append, offer ──> pending ──commit──> journal ──> local readers
 
 One commit runs at a time, and what arrives meanwhile joins the next; so under load commits grow, and at low load an
 event waits for nothing. Commit, then publish. While the journal cannot be written everything is kept and tried again.
@@ -12,13 +12,13 @@ import logging
 import random
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from answers.journal import Batch, Entry, Journal
+from answers.backlog import Backlog, Progress
+from answers.journal import Batch, Journal
 from relay.errors import Draining, JournalError
 
-COMMIT_BYTES = 1 << 20  # what waits after an outage goes in pieces, since SQLite blocks the worker while it commits
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 FLUSH_S = 3.0
@@ -26,63 +26,75 @@ FLUSH_S = 3.0
 log = logging.getLogger(__name__)
 
 
-class _Stream:
-    """Keep how far a stream was handed over and is written, and whom to tell if it is refused."""
+class Audience(Protocol):
+    """Whom the writer tells what it writes: answers.follow.Follower."""
 
-    __slots__ = ("appended", "fenced", "on_fenced", "written")
+    def begin(self, stream: str, last: int) -> None:
+        """Take note that all that comes of a stream behind the seq `last` is written here."""
 
-    def __init__(self, on_fenced: Callable[[], None] | None = None) -> None:
-        self.appended = 0
-        self.written = 0
-        self.fenced = False
-        self.on_fenced = on_fenced
+    def publish(self, batches: Sequence[Batch]) -> None:
+        """Take what has been written."""
+
+    def end(self, stream: str) -> None:
+        """Take note that a stream is not written here any more, if it was."""
 
 
 class Writer:
-    """Write batches into the journal, then hand them to `publish`, a stream's entries always in their order.
+    """Write batches into the journal, then publish them, a stream's entries always in their order.
 
     `max_bytes` is what may wait in all. `close` ends it.
     """
 
-    def __init__(self, journal: Journal, publish: Callable[[list[Entry]], None], max_bytes: int) -> None:
+    def __init__(self, journal: Journal, audience: Audience, max_bytes: int) -> None:
         self._journal = journal
-        self._publish = publish
-        self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._filled = threading.Condition(self._lock)
-        self._written = threading.Condition(self._lock)
-        self._pending: deque[Batch] = deque()
-        self._bytes = 0  # of what is pending and of what is being committed
-        self._streams: dict[str, _Stream] = {}
+        self._audience = audience
+        self._backlog = Backlog(max_bytes)
+        self._lock = threading.Lock()  # nobody waits for anything while he has it: `offer` would wait too
+        self._room = threading.Condition(self._lock)
+        self._filled = threading.Event()
+        self._streams: dict[str, Progress] = {}
         self._thread: threading.Thread | None = None
-        # A notify costs more than the rest of an append: these say whether anybody waits for one.
+        self._starting = threading.Lock()
+        # A wake costs more than the rest of an append: these say whether anybody waits for one.
         self._idle = False
         self._waiting = 0
         self._trouble = ""
         self._closed = False
         self._given_up = threading.Event()
 
+    def offer(self, batch: Batch) -> bool:
+        """Hand a batch over without ever waiting; false if there is no room now, or the writer does not run.
+
+        What a refused stream still writes is dropped.
+        """
+        with self._lock:
+            state = self._streams.get(batch.stream) or self._streams.setdefault(batch.stream, Progress())
+            if state.fenced:
+                return True
+            if self._closed or self._thread is None or not self._backlog.add(batch):
+                return False
+            state.appended = batch.entries[-1].seq
+            if self._idle:
+                self._idle = False
+                self._filled.set()
+            return True
+
     def append(self, batch: Batch) -> None:
-        """Hand a batch over. Returns at once, unless `max_bytes` wait; what a refused stream still writes is dropped.
+        """Hand a batch over as `offer` does; waits while there is no room.
 
         Raises JournalError if so much waits because the journal cannot be written, and Draining after `close`.
         """
-        with self._lock:
-            self._wait_for_room(_size(batch))
-            if self._closed:
-                raise Draining("the writer is closed")
-            state = self._streams.setdefault(batch.stream, _Stream())
-            if state.fenced:
-                return
-            state.appended = batch.entries[-1].seq
-            self._pending.append(batch)
-            self._bytes += _size(batch)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, daemon=True)
-                self._thread.start()
-            elif self._idle:
-                self._idle = False
-                self._filled.notify()
+        self._start()
+        while not self.offer(batch):
+            with self._lock:
+                if self._closed:
+                    raise Draining("the writer is closed")
+                if self._trouble:
+                    raise JournalError(f"{self._backlog.bytes} bytes wait for the journal already: {self._trouble}")
+                if self._backlog.bytes:
+                    self._waiting += 1
+                    self._room.wait()
+                    self._waiting -= 1
 
     def durable(self, stream: str, seq: int, timeout_s: float | None = None) -> bool:
         """Wait until what was appended here, up to a seq, is in the journal.
@@ -94,81 +106,85 @@ class Writer:
             if state is None:  # written to its end, or forgotten
                 return True
             seq = min(seq, state.appended)
-            self._waiting += 1
-            self._written.wait_for(lambda: state.written >= seq or state.fenced or self._given_up.is_set(), timeout_s)
-            self._waiting -= 1
-            return state.written >= seq
+            if state.written >= seq or state.fenced or self._given_up.is_set():
+                return state.written >= seq
+            written = threading.Event()
+            state.waiting.append((seq, written))
+        written.wait(timeout_s)
+        return state.written >= seq
 
-    def on_fenced(self, stream: str, callback: Callable[[], None]) -> None:
-        """Begin to write a stream anew, after a refusal too; `callback` is called if the journal refuses it.
+    def begin(self, stream: str, last: int, on_fenced: Callable[[], None]) -> None:
+        """Begin to write a stream behind the seq `last`, after a refusal too; `on_fenced` is called at the next one.
 
         It is called in the writer's thread, which waits for it, so it must not append.
         """
+        self._start()
         with self._lock:
-            self._streams[stream] = _Stream(callback)
+            self._streams[stream] = Progress(on_fenced)
+        self._audience.begin(stream, last)
 
-    def forget(self, stream: str) -> None:
+    def forget(self, stream: str, on_fenced: Callable[[], None] | None = None) -> None:
         """Drop what is known of a stream that is not written here any more; what it has pending is written.
 
-        Who waits in `durable` for it waits no longer.
+        Who waits in `durable` for it waits no longer. With `on_fenced`, whoever has begun it anew is left alone.
         """
         with self._lock:
-            if state := self._streams.pop(stream, None):
-                state.fenced = True
-                self._written.notify_all()
+            state = self._streams.get(stream)
+            if state is None or on_fenced not in (None, state.on_fenced):
+                return
+            del self._streams[stream]
+            state.fenced = True
+            state.let_go(whatever=True)
+        self._audience.end(stream)
 
     def close(self, flush_s: float = FLUSH_S) -> None:
         """Take nothing more, and write what waits, for `flush_s` at most; what is left then is lost."""
         with self._lock:
             self._closed = True
-            self._filled.notify_all()
-            self._written.notify_all()
+            self._filled.set()
+            self._room.notify_all()
         if self._thread is not None:
             self._thread.join(flush_s)
             self._given_up.set()
             self._thread.join()
         self._given_up.set()
         with self._lock:
-            self._written.notify_all()
-            if self._bytes:
-                log.error("%d bytes of events are lost: %s", self._bytes, self._trouble or "no time was left")
+            for state in self._streams.values():
+                state.let_go(whatever=True)
+            lost = self._backlog.bytes
+        if lost:
+            log.error("%d bytes of events are lost: %s", lost, self._trouble or "no time was left")
 
-    def _wait_for_room(self, size: int) -> None:
-        while self._bytes and self._bytes + size > self._max_bytes and not self._closed:
-            if self._trouble:
-                raise JournalError(f"{self._bytes} bytes wait for the journal already: {self._trouble}")
-            self._waiting += 1
-            self._written.wait()
-            self._waiting -= 1
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            with self._starting:
+                if self._thread is None or not self._thread.is_alive():
+                    thread = threading.Thread(target=self._run, daemon=True)
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         while batches := self._next():
             refused = self._commit(batches)
             if refused is None:
                 return
-            if written := [entry for batch in batches if batch.stream not in refused for entry in batch.entries]:
-                self._hand_on(written)
-            for callback in self._settle(batches, refused):
-                _call(callback)
+            self._publish([batch for batch in batches if batch.stream not in refused] if refused else batches)
+            for stream, on_fenced in self._settle(batches, refused):
+                log.warning("%s is written elsewhere", stream)
+                self._audience.end(stream)
+                _call(on_fenced)
 
     def _next(self) -> list[Batch]:
         """Take what waits, one batch per stream; nothing after the end."""
-        with self._lock:
-            while not self._pending:
+        while True:
+            with self._lock:
+                if self._backlog:
+                    return self._backlog.take()
                 if self._closed:
                     return []
                 self._idle = True
-                self._filled.wait()
-        # SQLite's commits let nobody else run: whoever is ready to append does it now. Costs nothing where nobody is.
-        time.sleep(0)
-        with self._lock:
-            joined: dict[tuple[str, str], list[Entry]] = {}
-            size = 0
-            while self._pending and size < COMMIT_BYTES:
-                batch = self._pending.popleft()
-                joined.setdefault((batch.stream, batch.owner), []).extend(batch.entries)
-                size += _size(batch)
-            return [Batch(stream, owner, entries) for (stream, owner), entries in joined.items()]
+                self._filled.clear()
+            self._filled.wait()
 
     def _commit(self, batches: list[Batch]) -> set[str] | None:
         """Commit, however often it takes; None if the writer was closed before it could."""
@@ -192,49 +208,41 @@ class Writer:
             log.error("events wait in memory, since the journal cannot be written: %s", error)
         with self._lock:
             self._trouble = error
-            self._written.notify_all()
+            self._room.notify_all()
 
-    def _hand_on(self, entries: list[Entry]) -> None:
+    def _publish(self, batches: list[Batch]) -> None:
         try:
-            self._publish(entries)
-        except Exception:  # the edge of the writer: the tail brings it too, and no answer may stand still for a reader
+            self._audience.publish(batches)
+        except Exception:  # the edge of the writer: no answer may stand still for a reader
             log.exception("events were not published here")
 
-    def _settle(self, batches: list[Batch], refused: set[str]) -> list[Callable[[], None]]:
-        """Keep what has become of a commit, and return whom to tell of what was refused."""
-        callbacks = []
+    def _settle(self, batches: list[Batch], refused: set[str]) -> list[tuple[str, Callable[[], None] | None]]:
+        """Keep what has become of a commit, and return which streams were refused, and whom to tell."""
+        fenced = []
         with self._lock:
             for batch in batches:
-                self._bytes -= _size(batch)
+                self._backlog.done(batch)
                 state = self._streams.get(batch.stream)
                 if batch.stream in refused:
-                    callbacks += self._fence(batch.stream, state)
+                    self._backlog.drop(batch.stream)
+                    if state is not None and not state.fenced:
+                        state.fenced = True
+                        state.let_go(whatever=True)
+                        fenced.append((batch.stream, state.on_fenced))
                 elif state is not None:
                     state.written = batch.entries[-1].seq
+                    if state.waiting:
+                        state.let_go()
                     if batch.entries[-1].final:
                         del self._streams[batch.stream]
             if self._waiting:
-                self._written.notify_all()
-        return callbacks
-
-    def _fence(self, stream: str, state: _Stream | None) -> list[Callable[[], None]]:
-        """Drop what waits of a stream that was refused."""
-        for batch in [batch for batch in self._pending if batch.stream == stream]:
-            self._pending.remove(batch)
-            self._bytes -= _size(batch)
-        if state is None or state.fenced:
-            return []
-        log.warning("%s is written elsewhere", stream)
-        state.fenced = True
-        return [state.on_fenced] if state.on_fenced else []
+                self._room.notify_all()
+        return fenced
 
 
-def _size(batch: Batch) -> int:
-    return sum(len(entry.block) for entry in batch.entries)
-
-
-def _call(callback: Callable[[], None]) -> None:
+def _call(callback: Callable[[], None] | None) -> None:
     try:
-        callback()
+        if callback is not None:
+            callback()
     except Exception:  # the edge of the writer: one answer's fault must not stop all the others
         log.exception("a refused stream's producer could not be told")

@@ -56,7 +56,13 @@ def test_a_ring_knows_nothing_of_those_around_it(ring: str, may_not: set[str]) -
 
 
 def test_requests_stands_only_where_the_upstream_is() -> None:
-    assert importers_of("requests") == {"relay/upstream.py", "relay/session.py", "relay/body.py", "relay/exchange.py", "relay/demo_model.py"}
+    assert importers_of("requests") == {
+        "relay/upstream.py",
+        "relay/session.py",
+        "relay/body.py",
+        "relay/exchange.py",
+        "relay/demo_model.py",
+    }
 
 
 def test_gevent_stands_only_in_the_door_and_in_the_hot_path_s_one_module() -> None:

@@ -211,6 +211,18 @@ def test_a_lease_that_ran_out_still_writes_until_another_takes_it(journal: Journ
     assert journal.commit([batch("a", "you", 2)]) == set()
 
 
+def test_a_final_entry_gives_the_lease_up(journal: Journal, another: Open) -> None:
+    begin(journal, "a", 2)
+    end = Batch("a", "me", [Entry("a", 3, b"3"), Entry("a", 4, b"end", final=True)])
+    assert journal.commit([end]) == set()
+    assert another().renew("me", ["a"], LONG) == set() and journal.orphans(10) == []
+    assert journal.commit([end]) == set()  # its reply may have been lost
+    assert journal.commit([batch("a", "me", 5)]) == {"a"}
+    assert journal.commit([Batch("a", "me", [Entry("a", 5, b"another end", final=True)])]) == {"a"}
+    assert another().take("a", "you", LONG)
+    assert journal.commit([end]) == {"a"}
+
+
 def test_an_answer_that_has_ended_can_be_continued(journal: Journal) -> None:
     begin(journal, "a", 2)
     journal.release("a", "me")

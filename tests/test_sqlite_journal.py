@@ -15,7 +15,8 @@ import pytest
 
 from answers import sqlite_file
 from answers.entries import Batch, Entry
-from answers.sqlite_journal import PRUNE_BATCH, TRIM_BATCH, SqliteJournal
+from answers.sqlite_entries import FILED_AT_ONCE, PRUNE_BATCH
+from answers.sqlite_journal import TRIM_BATCH, SqliteJournal
 from relay.errors import JournalError
 from tests.file_lock import FileLock
 
@@ -50,6 +51,16 @@ CREATE TABLE entries(pos INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL
 INSERT INTO streams VALUES ('a', 2);
 INSERT INTO entries(stream, seq, block, at) VALUES ('a', 1, x'31', 5.0), ('a', 2, x'32', 5.0);
 """
+SECOND_SCHEMA = """
+CREATE TABLE streams(stream TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries(pos INTEGER PRIMARY KEY, stream TEXT NOT NULL, seq INTEGER NOT NULL, block BLOB NOT NULL,
+  final INTEGER NOT NULL, at REAL NOT NULL, UNIQUE(stream, seq));
+CREATE TABLE leases(stream TEXT PRIMARY KEY, owner TEXT NOT NULL, expires_at REAL NOT NULL, read_at REAL) WITHOUT ROWID;
+INSERT INTO streams VALUES ('a', 3), ('b', 1), ('gone', 7);
+INSERT INTO entries VALUES (2, 'a', 2, x'32', 0, 5.0), (3, 'b', 1, x'31', 1, 5.0), (5, 'a', 3, x'33', 0, 5.0);
+INSERT INTO leases VALUES ('a', 'me', 99999999999, NULL);
+PRAGMA user_version = 2;
+"""
 
 
 @pytest.fixture
@@ -80,6 +91,11 @@ def finish(process: subprocess.Popen[str], returncode: int = 0) -> str:
 
 def number(seq: int) -> bytes:
     return b"%d" % seq
+
+
+def pages_written(path: Path) -> int:
+    """Count the pages in the write-ahead log."""
+    return (Path(f"{path}-wal").stat().st_size - 32) // (24 + 4096)
 
 
 def batch(stream: str, first: int, count: int = 1) -> Batch:
@@ -162,18 +178,72 @@ def test_a_commit_costs_no_more_statements_than_it_did(journal: SqliteJournal) -
     for stream in "abc":
         journal.take(stream, "me", 60.0)
     statements: list[str] = []
-    journal.file.run(lambda connection: connection.set_trace_callback(statements.append))
+    journal.file.run(lambda cursor: cursor.connection.set_trace_callback(statements.append))
     journal.commit([batch("a", 1)])
-    assert len(statements) == 5, statements
+    assert len(statements) == 4, statements
     statements.clear()
     journal.commit([batch("a", 2, 10), batch("b", 1, 10), batch("c", 1, 10)])
-    assert len(statements) == 2 + 3 * (2 + 10), statements
+    assert len(statements) == 3 + 30, statements
+
+
+def test_a_commit_writes_one_page_whatever_its_streams(journal: SqliteJournal, path: Path) -> None:
+    streams = [f"answer:{number}" for number in range(20)]
+    for stream in streams:
+        journal.take(stream, "me", 60.0)
+    before = pages_written(path)
+    for seq in range(1, 51):
+        assert journal.commit([batch(streams[seq % 20], 1 + (seq - 1) // 20)]) == set()
+    assert pages_written(path) - before <= 50 + 4  # now and then a page is full
+    before = pages_written(path)
+    assert journal.commit([batch(stream, journal.bounds(stream)[1] + 1) for stream in streams]) == set()
+    assert pages_written(path) - before <= 3
+
+
+def test_what_is_young_is_found_like_what_is_in_the_index(journal: SqliteJournal) -> None:
+    for stream in "ab":
+        journal.take(stream, "me", 60.0)
+    for first in range(1, FILED_AT_ONCE, 100):
+        assert journal.commit([batch("a", first, 100), batch("b", first, 100)]) == set()
+    last = journal.bounds("a")[1]
+    [(filed, places)] = journal.file.read("SELECT filed, (SELECT count(*) FROM places) FROM head")
+    assert FILED_AT_ONCE <= filed == places < 2 * last
+    other = SqliteJournal(journal.file.path)
+    for handle in (journal, other):
+        assert (handle.bounds("a"), handle.bounds("b")) == ((1, last), (1, last))
+        assert [entry.seq for entry in handle.read("b", 0, 10_000)] == list(range(1, last + 1))
+        assert handle.read("a", last - 2, 10) == batch("a", last - 1, 2).entries
+    assert (journal.publish("a", number, 10_000), other.publish("a", number, 10_000)) == (last + 1, last + 2)
+    other.close()
+
+
+def test_a_commit_that_failed_half_way_is_tried_again_as_if_it_had_never_been(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.take("a", "me", 60.0)
+    journal.commit([batch("a", 1)])
+    journal.file.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 1"))
+    with pytest.raises(JournalError):
+        journal.commit([Batch("a", "me", [Entry("a", 2, b"x" * 100_000)])])
+    journal.file.run(lambda cursor: cursor.execute("PRAGMA max_page_count = 100000"))
+    assert journal.commit([batch("a", 2)]) == set()
+    assert journal.bounds("a") == (1, 2)
+
+
+def test_who_took_a_lease_over_and_back_knows_what_was_written_meanwhile(journal: SqliteJournal, path: Path) -> None:
+    other = SqliteJournal(path)
+    assert journal.take("a", "me", 0.0) and journal.commit([batch("a", 1)]) == set()
+    assert other.take("a", "you", 0.0) and other.commit([Batch("a", "you", [Entry("a", 2, b"2")])]) == set()
+    assert journal.take("a", "me", 60.0)
+    assert journal.commit([batch("a", 2, 1)]) == set()  # the very same
+    assert journal.commit([Batch("a", "me", [Entry("a", 2, b"another")])]) == {"a"}
+    assert journal.commit([batch("a", 3)]) == set()
+    other.close()
 
 
 def test_looking_for_news_costs_one_statement_where_there_are_none(journal: SqliteJournal) -> None:
     journal.wait(["a"], 0)
     statements: list[str] = []
-    journal.file.run(lambda connection: connection.set_trace_callback(statements.append))
+    journal.file.run(lambda cursor: cursor.connection.set_trace_callback(statements.append))
     journal.wait(["a"], 0)
     assert statements == ["PRAGMA data_version"]
     journal.publish("a", number, 10)
@@ -231,6 +301,18 @@ def test_the_first_schema_is_brought_up_to_date_with_all_that_it_holds(path: Pat
     journal = SqliteJournal(path)
     assert journal.read("a", 0, 10) == [Entry("a", 1, b"1"), Entry("a", 2, b"2")]
     assert journal.take("a", "me", 60.0) and journal.commit([batch("a", 3)]) == set()
+    journal.close()
+
+
+def test_the_second_schema_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(SECOND_SCHEMA)
+    connection.close()
+    journal = SqliteJournal(path)
+    assert journal.read("a", 0, 10) == [Entry("a", 2, b"2"), Entry("a", 3, b"3")]
+    assert (journal.bounds("a"), journal.bounds("b"), journal.bounds("gone")) == ((2, 3), (1, 1), (8, 7))
+    assert journal.commit([batch("a", 4)]) == set() and journal.commit([batch("b", 2)]) == {"b"}
+    assert journal.publish("gone", number, 10) == 8
     journal.close()
 
 

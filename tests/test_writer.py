@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from answers import sqlite_file
+from answers.backlog import COMMIT_BYTES
 from answers.journal import Batch, Entry
 from answers.sqlite_journal import SqliteJournal
-from answers.writer import COMMIT_BYTES, Writer
+from answers.writer import Writer
 from relay.errors import Draining, JournalError
 from tests.file_lock import FileLock
 
@@ -54,14 +55,31 @@ def journal(path: Path) -> Iterator[Watched]:
     journal.close()
 
 
-@pytest.fixture
-def published() -> list[Entry]:
-    return []
+class Heard(list[Entry]):
+    """Keep what the writer publishes, and which streams it says that it writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here: dict[str, int] = {}
+
+    def begin(self, stream: str, last: int) -> None:
+        self.here[stream] = last
+
+    def publish(self, batches: Sequence[Batch]) -> None:
+        self.extend(entry for batch in batches for entry in batch.entries)
+
+    def end(self, stream: str) -> None:
+        self.here.pop(stream, None)
 
 
 @pytest.fixture
-def writer(journal: Watched, published: list[Entry]) -> Iterator[Writer]:
-    writer = Writer(journal, published.extend, 1 << 20)
+def published() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def writer(journal: Watched, published: Heard) -> Iterator[Writer]:
+    writer = Writer(journal, published, 1 << 20)
     yield writer
     journal.open.set()
     writer.close()
@@ -91,7 +109,12 @@ def hold(writer: Writer, journal: Watched) -> None:
 
 def test_what_is_published_is_in_the_journal_already(journal: Watched) -> None:
     seen: list[tuple[Entry, ...]] = []
-    writer = Writer(journal, lambda entries: seen.append((*entries, *journal.read("a", 0, 10))), 1 << 20)
+
+    class Suspicious(Heard):
+        def publish(self, batches: Sequence[Batch]) -> None:
+            seen.append((*batches[0].entries, *journal.read("a", 0, 10)))
+
+    writer = Writer(journal, Suspicious(), 1 << 20)
     writer.append(batch("a", 1))
     assert writer.durable("a", 1, LONG)
     writer.close()
@@ -108,7 +131,7 @@ def test_what_arrives_during_a_commit_joins_the_next(journal: Watched, writer: W
     assert journal.commits[1:] == [[batch("a", 1, 20), batch("b", 1, 20)]]
 
 
-def test_every_producer_keeps_its_order(journal: Watched, writer: Writer, published: list[Entry]) -> None:
+def test_every_producer_keeps_its_order(journal: Watched, writer: Writer, published: Heard) -> None:
     def produce(stream: str) -> None:
         for seq in range(1, 301):
             writer.append(batch(stream, seq))
@@ -125,8 +148,8 @@ def test_every_producer_keeps_its_order(journal: Watched, writer: Writer, publis
         assert seqs(published, stream) == seqs(journal.read(stream, 0, 1000), stream) == list(range(1, 301))
 
 
-def test_a_long_backlog_goes_in_pieces(journal: Watched, published: list[Entry]) -> None:
-    writer = Writer(journal, published.extend, 10 * COMMIT_BYTES)
+def test_a_long_backlog_goes_in_pieces(journal: Watched, published: Heard) -> None:
+    writer = Writer(journal, published, 10 * COMMIT_BYTES)
     hold(writer, journal)
     for seq in range(1, 13):
         writer.append(batch("a", seq, size=COMMIT_BYTES // 4))
@@ -139,7 +162,7 @@ def test_a_long_backlog_goes_in_pieces(journal: Watched, published: list[Entry])
 def test_a_refused_stream_is_told_once_and_the_others_go_on(journal: Watched, writer: Writer) -> None:
     told: list[str] = []
     for stream in "ab":
-        writer.on_fenced(stream, lambda stream=stream: told.append(stream))  # type: ignore[misc]
+        writer.begin(stream, 0, lambda stream=stream: told.append(stream))  # type: ignore[misc]
     hold(writer, journal)
     journal.hand_over("me")
     journal.take("b", "me", LONG)
@@ -180,7 +203,7 @@ def test_what_waits_behind_a_refused_entry_is_dropped_with_it(journal: Watched, 
 def test_a_stream_that_was_refused_can_be_written_anew(journal: Watched, writer: Writer) -> None:
     writer.append(batch("a", 7))
     assert not writer.durable("a", 7, LONG)
-    writer.on_fenced("a", lambda: None)
+    writer.begin("a", 0, lambda: None)
     writer.append(batch("a", 1))
     assert writer.durable("a", 1, LONG)
 
@@ -199,7 +222,7 @@ def test_whoever_waits_for_a_stream_that_is_forgotten_waits_no_longer(journal: W
 
 def test_durable_waits_for_what_was_appended_alone(journal: Watched, writer: Writer) -> None:
     assert writer.durable("unknown", 5, LONG)
-    writer.on_fenced("a", lambda: None)
+    writer.begin("a", 0, lambda: None)
     assert writer.durable("a", 5, LONG)
     hold(writer, journal)
     writer.append(batch("a", 6))
@@ -210,7 +233,7 @@ def test_durable_waits_for_what_was_appended_alone(journal: Watched, writer: Wri
 
 def test_of_what_was_written_to_its_end_nothing_is_kept(journal: Watched, writer: Writer) -> None:
     told: list[str] = []
-    writer.on_fenced("a", lambda: told.append("a"))
+    writer.begin("a", 0, lambda: told.append("a"))
     writer.append(Batch("a", "me", [Entry("a", 1, b"x", final=True)]))
     assert writer.durable("a", 1, LONG)
     writer.forget("a")
@@ -220,7 +243,7 @@ def test_of_what_was_written_to_its_end_nothing_is_kept(journal: Watched, writer
 def test_nothing_is_lost_while_the_file_is_locked(
     journal: Watched,
     writer: Writer,
-    published: list[Entry],
+    published: Heard,
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -239,10 +262,10 @@ def test_nothing_is_lost_while_the_file_is_locked(
 
 
 def test_too_much_for_a_journal_that_cannot_be_written_ends_in_a_typed_error(
-    journal: Watched, path: Path, published: list[Entry], monkeypatch: pytest.MonkeyPatch
+    journal: Watched, path: Path, published: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_file, "BUSY_S", 0.02)
-    writer = Writer(journal, published.extend, 1000)
+    writer = Writer(journal, published, 1000)
     with FileLock(path):
         writer.append(batch("a", 1, size=800))
         with pytest.raises(JournalError, match="800 bytes wait"):
@@ -252,8 +275,8 @@ def test_too_much_for_a_journal_that_cannot_be_written_ends_in_a_typed_error(
     assert (seqs(published, "a"), seqs(published, "b")) == ([1, 2], [])
 
 
-def test_a_slow_journal_slows_its_producers_down(journal: Watched, published: list[Entry]) -> None:
-    writer = Writer(journal, published.extend, 1000)
+def test_a_slow_journal_slows_its_producers_down(journal: Watched, published: Heard) -> None:
+    writer = Writer(journal, published, 1000)
     hold(writer, journal)
     blocked = threading.Thread(target=writer.append, args=(batch("a", 1, size=1000),))
     blocked.start()
@@ -294,8 +317,10 @@ def test_faults_of_readers_and_producers_do_not_stop_the_writer(journal: Watched
     def fail(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    writer = Writer(journal, fail, 1 << 20)
-    writer.on_fenced("a", fail)
+    published = Heard()
+    published.publish = fail  # type: ignore[method-assign]
+    writer = Writer(journal, published, 1 << 20)
+    writer.begin("a", 0, fail)
     writer.append(batch("a", 7))
     assert not writer.durable("a", 7, LONG)
     writer.append(batch("b", 1))
