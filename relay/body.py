@@ -24,6 +24,7 @@ from relay.errors import UpstreamBroken, UpstreamError, UpstreamStopped, Upstrea
 from relay.framing import Framing, FramingError
 from relay.line import Line
 from relay.loop import while_readable
+from relay.pool import Pool, pool_of
 from relay.wire import response_of
 
 READ_BYTES = 65_536
@@ -127,6 +128,7 @@ class Reply:
     headers: Mapping[str, str]  # asked for by names in lower case
     body: SocketBody | PlainBody
     shut: Callable[[], None]  # the connection
+    pool: Pool | None = None  # what further connections can be taken from
 
     def close(self) -> None:
         """Close the connection, unless the body was read to its end, and it is free for others."""
@@ -145,7 +147,7 @@ def reply_of(response: requests.Response, line: Line) -> Reply:
         raw.release_conn()
 
     body = SocketBody(*below.take_over(), line, release) if below else PlainBody(raw, line)
-    return Reply(response.status_code, response.headers, body, response.close)
+    return Reply(response.status_code, response.headers, body, response.close, pool_of(raw))
 
 
 def pieces(body: SocketBody | PlainBody) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from relay.errors import (
 )
 from relay.exchange import Template, exchange
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
-from relay.pool import Pool, pool_of
+from relay.pool import Pool
 from relay.replies import bounded, model_ids, retry_after, too_long
 from relay.session import make_session, prepare, transmit
 from relay.wire import using
@@ -76,7 +76,7 @@ class Upstream:
         if adapter:
             self._session.mount(base_url, adapter)
         self._completion = Template(prepare(self._session, "POST", self._base + "/chat/completions", json={}))
-        self._pool: Pool | None = None  # of a server that is asked without a proxy
+        self._pool: Pool | None = None  # of a server that is asked without a proxy, and does not compress
 
     def call(self, body: dict[str, Any]) -> Call:
         """Prepare one streamed completion; nothing is sent before `open`."""
@@ -135,7 +135,9 @@ class Upstream:
             except UpstreamError:
                 kept.close()
                 raise
-        return self.send(line, self._completion.whole(content))
+        reply = self.send(line, self._completion.whole(content))
+        self._pool = None if self._session.proxies else reply.pool
+        return reply
 
     def send(self, line: Line, request: requests.PreparedRequest) -> Reply:
         """Send one request on a line and wait for the headers; the caller closes the reply."""
@@ -151,7 +153,6 @@ class Upstream:
                     continue  # as in `complete`
                 raise
             line.answered(response.raw.shutdown)
-            self._pool = None if self._session.proxies else pool_of(response.raw)
             return reply_of(response, line)
 
 
