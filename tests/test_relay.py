@@ -42,6 +42,7 @@ def ask(upstream: MisbehavingServer, data: Path, behaviour: str, path: str, **se
     with client(Settings(data_dir=data, upstream_url=url, model="mock", upstream_retries=1, **settings)) as asking:
         response = asking.post(path, json={field: "x"}, headers={"Accept": "text/event-stream"})
         response.get_data()
+        response.close()
     return response
 
 
