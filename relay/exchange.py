@@ -1,6 +1,6 @@
-"""A further request on a connection that is kept open, past requests and urllib3.
+"""A further request to the same server, past requests and half of urllib3.
 
-The first request on each connection is theirs, with its name, proxy and TLS, and so is the pool. For each further one
+The first request is theirs, and so are the connections, with their names and TLS, and the pool. For each further one
 they would do the same work again, which is a third of what a short answer costs; what it takes is these lines.
 """
 
@@ -40,7 +40,7 @@ class Template:
 
 def exchange(connection: Connection, request: bytes, line: Line) -> Reply:
     """Send a request and wait for the headers of its response. Raises OSError and FramingError."""
-    sock = connection.reuse(line)
+    sock = connection.open_for(line)
     sock.sendall(request)
     said, rest = _head(sock, line)
     status, headers, keeps = _parse(said)

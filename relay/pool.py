@@ -45,16 +45,13 @@ class Pool(HTTPConnectionPool):
     ConnectionCls = Connection
     QueueCls = _Stack  # type: ignore[assignment]
 
-    def kept(self) -> Connection | None:
-        """Take an open connection, if the one that would be used next is open."""
+    def take(self) -> Connection | None:
+        """Take a connection, open if there is a kept one; None from a pool that was thrown away."""
         try:
             connection = self._get_conn()
         except ClosedPoolError:
             return None
-        if isinstance(connection, Connection) and connection.sock:
-            return connection
-        super()._put_conn(connection)
-        return None
+        return connection if isinstance(connection, Connection) else None
 
     def _new_conn(self) -> Any:
         connection: Any = super()._new_conn()

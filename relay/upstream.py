@@ -125,16 +125,16 @@ class Upstream:
     def complete(self, line: Line, body: dict[str, Any]) -> Reply:
         """Ask for a completion; as `send`."""
         content = orjson.dumps(body)
-        while kept := self._pool and self._pool.kept():
+        while connection := self._pool and self._pool.take():
             line.start()
             try:
                 with ours(line):
-                    return exchange(kept, self._completion.written(content), line)
-            except UpstreamUnreachable:
-                kept.close()  # the server had closed it; the next one is another, at last a new one
-            except UpstreamError:
-                kept.close()
-                raise
+                    return exchange(connection, self._completion.written(content), line)
+            except UpstreamError as error:
+                connection.close()
+                if not (line.reused and isinstance(error, UpstreamUnreachable)):
+                    raise
+                # The server had closed the kept connection; the next one is another, at last a new one.
         reply = self.send(line, self._completion.whole(content))
         self._pool = None if self._session.proxies else reply.pool
         return reply

@@ -139,10 +139,15 @@ class Connection(HTTPConnection):
         response.connection = self
         return response
 
-    def reuse(self, line: Line) -> socket.socket:
-        """Give the socket for a further request, on this line from now on."""
-        self.line = line
-        self._ready(self.sock, reused=True)
+    def open_for(self, line: Line) -> socket.socket:
+        """Give the socket for a request, connected if it is not, on this line from now on."""
+        if self.sock:
+            self.line = line
+            self._ready(self.sock, reused=True)
+        else:
+            self.timeout = line.timeouts.connect
+            with using(line):
+                self.connect()
         return self.sock
 
     def release(self) -> None:
