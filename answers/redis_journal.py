@@ -60,14 +60,15 @@ class RedisJournal:
         # What was taken here and not given up: where Redis has no lease of it any more, it has lost it.
         self._held: dict[str, str] = {}
         self._ended: set[str] = set()  # still in the index of the leases
+        self._aged: set[str] = set()  # in the index of what may be pruned, which leaves them there as they have a lease
 
     def commit(self, batches: Sequence[Batch]) -> set[str]:
         """Write all batches in one pipeline and return the streams that were refused."""
         if not batches:
             return set()
-        written = self._line.do(
-            *map(self._put, batches), _note_age(*(batch.stream for batch in batches)), *self._tidy()
-        )
+        young = [batch.stream for batch in batches if batch.stream not in self._aged]
+        written = self._line.do(*map(self._put, batches), *([_note_age(*young)] if young else []), *self._tidy())
+        self._aged.update(young)
         done = [batch for batch, is_done in zip(batches, written, strict=False) if is_done]
         ended = [batch.stream for batch in done if batch.entries[-1].final]
         self._drop(ended)
@@ -111,6 +112,7 @@ class RedisJournal:
         if until:
             self._line.do(("ZADD", DUE, until, stream))
             self._held[stream] = owner
+            self._aged.discard(stream)
         if not until or not ttl_s:  # one that runs out at once is for others
             self._drop([stream])
         return bool(until)
@@ -213,6 +215,7 @@ class RedisJournal:
     def _drop(self, streams: Iterable[str]) -> None:
         for stream in streams:
             self._held.pop(stream, None)
+            self._aged.discard(stream)
 
     def _hold(self, owner: str, ttl_s: float) -> tuple[str, int, int]:
         return owner, round(ttl_s * 1000), self._forget_ms

@@ -8,7 +8,7 @@ from typing import Any
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialBackoff
 from redis.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from answers.redis_scripts import ALL, Script
@@ -47,7 +47,7 @@ class RedisLine:
         try:
             results = self._run(commands)
             if any(isinstance(result, NoScriptError) for result in results):  # Redis was started anew
-                self._run([("SCRIPT LOAD", script.text) for script in ALL])
+                self._run([("SCRIPT", "LOAD", script.text) for script in ALL])
                 results = self._run(commands)
         except (RedisError, OSError) as exc:
             raise JournalError(f"Redis: {exc}") from exc
@@ -65,10 +65,42 @@ class RedisLine:
         self.connects += 1
 
     def _run(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        return pipeline.execute(raise_on_error=False)
+        """Run a pipeline as redis-py's own does, which takes twice as long over it."""
+        pool = self._client.connection_pool
+        connection = pool.get_connection()
+        try:
+            results = connection.retry.call_with_retry(
+                lambda: _exchange(connection, commands),
+                lambda _error: connection.disconnect(),  # type: ignore[no-untyped-call]
+            )
+        finally:
+            pool.release(connection)
+        callbacks = self._client.response_callbacks
+        return [
+            result if isinstance(result, Exception) else callbacks.get(command[0], _as_it_is)(result)  # type: ignore[no-untyped-call]
+            for command, result in zip(commands, results, strict=True)
+        ]
+
+
+def _exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any]:
+    connection.send_packed_command([b"".join(map(_packed, commands))])  # type: ignore[no-untyped-call]
+    return [_reply(connection) for _ in commands]
+
+
+def _reply(connection: AbstractConnection) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _packed(command: Command) -> bytes:
+    parts = [part if isinstance(part, bytes) else str(part).encode() for part in command]
+    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
+
+
+def _as_it_is(result: Any) -> Any:
+    return result
 
 
 def call(script: Script, *keys: str, args: Sequence[str | int | float | bytes] = ()) -> Command:

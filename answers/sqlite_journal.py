@@ -23,6 +23,7 @@ Known = tuple[str, int, int]  # who has a stream's lease, and where it ends, as 
 
 POLL_S = 0.035
 WAIT_LIMIT = 500
+TRIM_EVERY = 50  # what goes has to be looked for among the young entries
 TRIM_BATCH = 100
 
 _END = "SELECT coalesce(max(pos), 0) FROM entries"
@@ -93,7 +94,7 @@ class SqliteJournal:
             at = head(cursor)
             seq = self._ends.last(cursor, at, stream) + 1
             append(cursor, at, [Entry(stream, seq, make_block(seq))], time.time())
-            if seq > keep:
+            if seq > keep and seq % min(keep // 20 + 1, TRIM_EVERY) == 0:
                 # In batches, so that a bound that was lowered costs many calls a little instead of one a lot.
                 trim(cursor, stream, seq - keep, TRIM_BATCH)
             return seq

@@ -50,14 +50,12 @@ class Writer:
         self._audience = audience
         self._backlog = Backlog(max_bytes)
         self._lock = threading.Lock()  # nobody waits for anything while he has it: `offer` would wait too
-        self._room = threading.Condition(self._lock)
+        self._room = threading.Event()  # a Condition on a plain lock would let others run while it has it, under gevent
         self._filled = threading.Event()
         self._streams: dict[str, Progress] = {}
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        # A wake costs more than the rest of an append: these say whether anybody waits for one.
-        self._idle = False
-        self._waiting = 0
+        self._idle = False  # to wake the thread costs more than the rest of an append
         self._trouble = ""
         self._closed = False
         self._given_up = threading.Event()
@@ -91,10 +89,10 @@ class Writer:
                     raise Draining("the writer is closed")
                 if self._trouble:
                     raise JournalError(f"{self._backlog.bytes} bytes wait for the journal already: {self._trouble}")
-                if self._backlog.bytes:
-                    self._waiting += 1
-                    self._room.wait()
-                    self._waiting -= 1
+                self._room.clear()
+                is_full = self._backlog.bytes > 0
+            if is_full:
+                self._room.wait()
 
     def durable(self, stream: str, seq: int, timeout_s: float | None = None) -> bool:
         """Wait until what was appended here, up to a seq, is in the journal.
@@ -142,7 +140,7 @@ class Writer:
         with self._lock:
             self._closed = True
             self._filled.set()
-            self._room.notify_all()
+            self._room.set()
         if self._thread is not None:
             self._thread.join(flush_s)
             self._given_up.set()
@@ -208,7 +206,7 @@ class Writer:
             log.error("events wait in memory, since the journal cannot be written: %s", error)
         with self._lock:
             self._trouble = error
-            self._room.notify_all()
+            self._room.set()
 
     def _publish(self, batches: list[Batch]) -> None:
         try:
@@ -235,8 +233,7 @@ class Writer:
                         state.let_go()
                     if batch.entries[-1].final:
                         del self._streams[batch.stream]
-            if self._waiting:
-                self._room.notify_all()
+            self._room.set()
         return fenced
 
 

@@ -383,6 +383,78 @@ def test_a_stream_is_touched_as_long_as_somebody_reads_it(journal: Journal, foll
     until(lambda: (journal.last_read("s") or 0) > left_at)
 
 
+class Counting(Journal):
+    """Count what is asked of the journal."""
+
+    asked = 0
+
+    def bounds(self, stream: str) -> tuple[int, int]:
+        self.asked += 1
+        return super().bounds(stream)
+
+    def read(self, *arguments: Any) -> list[Entry]:
+        self.asked += 1
+        return super().read(*arguments)
+
+    def wait(self, *arguments: Any) -> list[Entry]:
+        self.asked += 1
+        return super().wait(*arguments)
+
+    def touch(self, streams: Any) -> None:
+        self.asked += 1
+        super().touch(streams)
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[Counting]:
+    journal = Counting(tmp_path / "journal.db")
+    yield journal
+    journal.close()
+
+
+def test_what_is_written_here_is_followed_without_asking_the_journal(counting: Counting) -> None:
+    follower = Follower(counting, BOUNDS)
+    follower.begin("s", 0)
+    early = Client(follower.follow("s", 0))
+    follower.publish([Batch("s", "me", write(counting, "s", 1, 3))])
+    late = Client(follower.follow("s", 3))
+    assert follower.bounds("s") == (1, 3)
+    follower.publish([Batch("s", "me", write(counting, "s", 4, 5, final=True))])
+    assert (ids(early.rest()), ids(late.rest())) == ([1, 2, 3, 4, 5], [4, 5])
+    assert (counting.asked, len(follower), follower.bounds("t")) == (0, 0, (1, 0))
+    follower.close()
+
+
+def test_the_first_words_are_kept_for_the_first_reader(counting: Counting) -> None:
+    follower = Follower(counting, BOUNDS)
+    follower.begin("s", 0)
+    for seq in (1, 2):
+        follower.publish([Batch("s", "me", write(counting, "s", seq, seq))])
+    assert ids(Client(follower.follow("s", 0)).take(2)) == [1, 2] and counting.asked == 0
+    assert ids(Client(follower.follow("s", 0)).take(2)) == [1, 2] and counting.asked > 0
+    follower.close()
+
+
+def test_a_stream_that_is_not_written_here_any_more_comes_from_the_journal(
+    journal: Journal, other_journal: Journal, follower: Follower
+) -> None:
+    follower.begin("s", 0)
+    clients = [Client(follower.follow("s", 0)) for _ in range(2)]
+    follower.publish([Batch("s", "me", write(journal, "s", 1, 2))])
+    write(other_journal, "s", 3, 4)
+    follower.end("s")
+    write(other_journal, "s", 5, 6, final=True)
+    assert [ids(client.rest()) for client in clients] == [[1, 2, 3, 4, 5, 6]] * 2
+
+
+def test_when_the_last_reader_of_what_is_written_here_left_is_known_here(journal: Journal, follower: Follower) -> None:
+    follower.begin("s", 0)
+    client = Client(follower.follow("s", 0))
+    assert follower.left_at("s") == 0.0
+    client.pipe.abandon(ReaderGone())
+    assert time.time() - 30 < follower.left_at("s") <= time.time()
+
+
 def test_the_tail_runs_only_while_somebody_follows(journal: Journal, follower: Follower) -> None:
     before = tails()
     client = Client(follower.follow("s", 0))

@@ -269,6 +269,13 @@ def test_a_bound_that_was_lowered_is_reached_in_batches(journal: SqliteJournal) 
     assert journal.bounds("a") == (TRIM_BATCH + 52, TRIM_BATCH + 52)
 
 
+def test_a_large_bound_is_kept_to_but_for_a_few(journal: SqliteJournal) -> None:
+    for seq in range(1, 131):
+        journal.publish("a", number, 100)
+        first = journal.bounds("a")[0]
+        assert max(1, seq - 99 - 5) <= first <= max(1, seq - 99)
+
+
 def test_old_entries_are_pruned_in_batches_and_their_room_is_used_again(journal: SqliteJournal, path: Path) -> None:
     for _ in range(3):
         for _ in range(2 * PRUNE_BATCH):

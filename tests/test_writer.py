@@ -288,6 +288,52 @@ def test_a_slow_journal_slows_its_producers_down(journal: Watched, published: He
     assert seqs(published, "a") == [1]
 
 
+def test_an_offer_never_waits_and_takes_nothing_where_there_is_no_room(journal: Watched, published: Heard) -> None:
+    writer = Writer(journal, published, 1000)
+    assert not writer.offer(batch("a", 1))  # it does not run yet
+    hold(writer, journal)
+    assert writer.offer(batch("a", 1, size=999))
+    assert not writer.offer(batch("a", 2, size=1000))
+    journal.open.set()
+    assert writer.durable("a", 1, LONG) and writer.offer(batch("a", 2, size=1000))
+    writer.close()
+    assert seqs(published, "a") == [1, 2] and not writer.offer(batch("a", 3))
+
+
+def test_the_writer_is_woken_once_a_commit_and_not_once_an_event(journal: Watched, published: Heard) -> None:
+    class Counted(threading.Event):
+        wakes = 0
+
+        def set(self) -> None:
+            Counted.wakes += 1
+            super().set()
+
+    writer = Writer(journal, published, 1 << 20)
+    writer._filled = Counted()
+    hold(writer, journal)
+    before = Counted.wakes
+    for seq in range(1, 101):
+        writer.append(batch("a", seq))
+    journal.open.set()
+    assert writer.durable("a", 100, LONG)
+    assert (Counted.wakes - before, len(journal.commits)) == (0, 2)
+    writer.close()
+
+
+def test_what_is_written_here_is_said_at_its_beginning_and_its_end(
+    journal: Watched, writer: Writer, published: Heard
+) -> None:
+    writer.begin("a", 0, lambda: None)
+    writer.begin("b", 0, lambda: None)
+    assert published.here == {"a": 0, "b": 0}
+    writer.forget("a", print)  # somebody else's
+    assert "a" in published.here
+    writer.append(batch("b", 7))
+    assert not writer.durable("b", 7, LONG)
+    writer.forget("a")
+    wait_for(lambda: not published.here)
+
+
 def test_closing_writes_what_waits_and_takes_nothing_more(journal: Watched, writer: Writer) -> None:
     for seq in range(1, 101):
         writer.append(batch("a", seq))
