@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from answers.cursor import Cursor
 from answers.group import Group, Listener
 from answers.journal import Batch, Entry
+from relay.loop import Lock
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Groups:
     """Keep the groups by stream. The lock may be taken twice: who takes too little leaves in the middle of an offer."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = Lock()
         self._groups: dict[str, Group] = {}
         self._to_touch: set[str] = set()
 

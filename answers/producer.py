@@ -170,7 +170,7 @@ class Producer:
     def _within(self, some: list[Delta]) -> list[Delta]:
         """Cut what is longer than an answer may be."""
         left = self._ask.max_chars - self.answer.chars
-        if sum(len(delta.content) for delta in some) <= left:
+        if sum([len(delta.content) for delta in some]) <= left:
             return some
         cut = []
         for delta in some:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from relay.errors import JournalError
+from relay.loop import Lock
 
 BUSY_TIMEOUT_S = 0.02  # every stream of the worker stands still for as long
 BUSY_S = 2.0  # how long a lock is waited for in all
@@ -36,7 +36,7 @@ class _Handle:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.connection: sqlite3.Connection | None = None
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 from answers.backlog import Backlog, Progress
 from answers.journal import Batch, Journal
 from relay.errors import Draining, JournalError
+from relay.loop import Lock
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
@@ -49,7 +50,7 @@ class Writer:
         self._journal = journal
         self._audience = audience
         self._backlog = Backlog(max_bytes)
-        self._lock = threading.Lock()  # nobody waits for anything while he has it: `offer` would wait too
+        self._lock = Lock()  # nobody waits for anything while he has it: `offer` would wait too
         self._room = threading.Event()  # a Condition on a plain lock would let others run while it has it, under gevent
         self._filled = threading.Event()
         self._streams: dict[str, Progress] = {}

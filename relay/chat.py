@@ -56,11 +56,14 @@ def parse(data: str) -> Delta | None:
         raise UpstreamFailed(_reason(chunk["error"]))
     choice = _first_choice(chunk.get("choices"))
     delta = _dict(choice.get("delta"))
+    content, finished, usage = _text(delta, "content"), choice.get("finish_reason"), chunk.get("usage")
+    if content and len(delta) == 1 and finished is None and not usage:
+        return Delta(content)  # nearly always
     return Delta(
-        _text(delta, "content") or _text(delta, "refusal"),
+        content or _text(delta, "refusal"),
         _text(delta, "reasoning_content") or _text(delta, "reasoning"),
         _text(choice, "finish_reason") or None,
-        _counts(chunk.get("usage")),
+        _counts(usage),
     )
 
 

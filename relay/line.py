@@ -9,6 +9,8 @@ from dataclasses import astuple, dataclass
 from math import inf
 from time import monotonic
 
+from relay.loop import Lock
+
 
 @dataclass(frozen=True)
 class Timeouts:
@@ -43,7 +45,7 @@ class Line:
         self.timeouts = timeouts
         self.stopped = False
         self._stop = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._cut: Callable[[], object] | None = None
         self._total_ends = self._phase_ends = inf
         self.start()

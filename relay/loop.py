@@ -20,6 +20,11 @@ from gevent.hub import Waiter
 
 _READ = 1  # libev's EV_READ
 
+# A lock for sections that wait for nothing. To the unpatched one all greenlets are one thread, and none can meet
+# another inside; gevent's own costs ten times as much. It may be taken twice, so that a generator that happens to be
+# collected inside such a section can end.
+Lock = monkey.get_original("_thread", "RLock")
+
 
 def _watch_in_a_thread(sock: socket.socket, ready: Callable[[], bool], timeout_s: float) -> bool:
     ends = monotonic() + timeout_s

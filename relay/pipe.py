@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Protocol
 
 from relay.errors import ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
-from relay.loop import spawn
+from relay.loop import Lock, spawn
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Pipe:
         self._heartbeat_s = heartbeat_s if heartbeat else FOREVER_S
         self._ends_at = monotonic() + (FOREVER_S if timeout_s is None else timeout_s)
         # No conditions: under gevent one on a plain lock lets others run while it holds the lock (it asks whose it is).
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._filled = threading.Event()
         self._emptied = threading.Event()
         self._reader_waits = False  # and touches neither the blocks nor the outlet

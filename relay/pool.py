@@ -25,17 +25,20 @@ class _Stack:
         self._items: list[Any] = []
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Lay a connection on top; raises queue.Full."""
         if len(self._items) >= self._max:
             raise queue.Full
         self._items.append(item)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the topmost; raises queue.Empty."""
         try:
             return self._items.pop()
         except IndexError:
             raise queue.Empty from None
 
     def qsize(self) -> int:
+        """Count them."""
         return len(self._items)
 
 

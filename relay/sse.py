@@ -66,6 +66,9 @@ class Decoder(_LineBuffer):
         Raises EventTooLong once a line or an event's data is over the bound, and at each call from then on; events that
         ended earlier in the same chunk are lost with it.
         """
+        if self._is_one_event(chunk):
+            self._at_start = False
+            return [Event(chunk[6:-2].decode("utf-8", "replace"), "message", self.last_event_id)]
         events: list[Event] = []
         data = self._data
         for line in self.lines(chunk):
@@ -82,6 +85,18 @@ class Decoder(_LineBuffer):
         if len(data) > self._max:
             self._fail()
         return events
+
+    def _is_one_event(self, chunk: bytes) -> bool:
+        """Tell if nothing waits and this is one line of data and its end, as nearly every chunk of a model is."""
+        return (
+            chunk[:6] == b"data: "
+            and chunk.find(b"\n") == len(chunk) - 2
+            and chunk[-1:] == b"\n"
+            and not (self._rest or self._data or self._event or self._after_cr or self._failed)
+            and self._id == self.last_event_id
+            and len(chunk) <= self._max
+            and b"\r" not in chunk
+        )
 
     def lines(self, chunk: bytes) -> list[bytes]:
         """Return the lines that end in this chunk, without their ends; the rest waits for the next one.
