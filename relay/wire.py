@@ -177,6 +177,7 @@ class Connection(HTTPConnection):
         return False  # closed, or something came that nobody has asked for
 
     def connect(self) -> None:
+        """Connect, in the time that the line allows."""
         self.line = _current.line
         try:
             super().connect()
@@ -186,6 +187,7 @@ class Connection(HTTPConnection):
                 self._twin.close()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request of urllib3's on the line of the current thread."""
         self.line = _current.line
         if self.sock and not self.line.connected:
             self._ready(self.sock, reused=True)
