@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from functools import partial
 
 from answers.cursor import Cursor, State
 from answers.group import Group
 from answers.groups import Groups
 from answers.journal import Journal
 from relay.errors import JournalError, TalkaboutError
+from relay.loop import spawn
 
 TROUBLE_S = 1.0  # pause after the journal could not be read
 LAST_WORD_S = 1.0
@@ -29,7 +31,7 @@ class CatchUp:
     def start(self, readers: Iterable[Cursor]) -> None:
         """Begin with readers that are marked as such already; not under the lock: a thread takes time to start."""
         for reader in readers:
-            threading.Thread(target=self._catch_up, args=(reader,), daemon=True).start()
+            spawn(partial(self._catch_up, reader))
 
     def bounds(self, stream: str, group: Group) -> tuple[int, int]:
         """Ask the journal for a stream's bounds, and note where it has lost entries."""

@@ -16,7 +16,7 @@ from relay.upstream import Call
 # What the end of a completion looks like. Looked for only once the stream is over, in its last blocks: text that a
 # model writes stands inside JSON, where its quotes are escaped, so that it can never look like this.
 _END = re.compile(rb'(?:^|[\r\n])data: ?(?:\[DONE\]|\{ ?"error")|"finish_reason" ?: ?"[^"]')
-_BLOCKS_AT_THE_END = 32
+_BLOCKS_AT_THE_END, _BYTES_OF_EACH = 32, 4096
 
 
 def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> None:
@@ -27,18 +27,19 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> None:
     """
     lines = WholeLines(max_event_bytes)
     seen: deque[bytes] = deque(maxlen=_BLOCKS_AT_THE_END)
-    last = b""
+    block = last = b""
 
     def take(chunk: bytes) -> bool:
+        nonlocal block
         block = lines.feed(chunk)
         if not block:
             return False
-        seen.append(block)
+        seen.append(block[-_BYTES_OF_EACH:])
         return not pipe.put_now(block)
 
     try:
         while call.read(take):
-            pipe.put(seen[-1])  # the reader is slow: it is waited for here, and not in the event loop
+            pipe.put(block)  # the reader is slow: it is waited for here, and not in the event loop
         if not _END.search(b"".join(seen) + lines.rest):
             raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
         last = lines.rest

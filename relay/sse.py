@@ -173,6 +173,8 @@ class WholeLines(_LineBuffer):
         """Return the lines that are whole now, with their ends; raises EventTooLong as `Decoder.feed` does."""
         if self._failed:
             self._fail()
+        if not self._rest and len(chunk) <= self._max and chunk[-1:] == b"\n":
+            return chunk  # nearly always
         cut = chunk.rfind(b"\n") + 1
         cut = max(cut, chunk.rfind(b"\r", cut, -1) + 1)
         if not cut and not (chunk and self._rest.endswith(b"\r")):
