@@ -124,21 +124,32 @@ class Producers:
         while row.state == "running" and time.monotonic() < deadline:
             if time.monotonic() >= say_at:
                 say_at = time.monotonic() + _SAY_STOP_AGAIN_S
-                self._say_stop(row.id)
+                if not self._stop_here(row.id):
+                    self._say_stop(row.id)
             time.sleep(_LOOK_S)
             row = self.store.answer(row.id) or row
         return row
 
-    def stop_here(self, answer: str) -> None:
-        """Stop an answer if it is written here."""
-        if producer := self.running().get(answer):
+    def heard_stop(self, said: str) -> None:
+        """Stop an answer, by what `_say_stop` has said, if it is written here and had begun by then."""
+        answer, _, seq = said.partition(":")
+        producer = self.running().get(answer)
+        if producer and producer.behind < int(seq):
             producer.stop()
 
+    def _stop_here(self, answer: str) -> bool:
+        producer = self.running().get(answer)
+        if producer:
+            producer.stop()
+        return producer is not None
+
     def _say_stop(self, answer: str) -> None:
-        is_here = answer in self.running()  # it may have ended by the time that it is stopped, and then been continued
-        self.stop_here(answer)
-        if not is_here:
-            self.journal.publish(STOPS, lambda _seq: answer.encode(), _STOPS_KEPT)
+        """Tell every worker to stop an answer, as far as the journal has it now: who continues it begins behind that.
+
+        Whoever has written nothing yet is not meant either, and is told the next time.
+        """
+        said = f"{answer}:{self.journal.bounds(stream_of(answer))[1]}".encode()
+        self.journal.publish(STOPS, lambda _seq: said, _STOPS_KEPT)
 
     def run(self, row: AnswerRow, entries: list[Entry], history: History | None = None) -> None:
         """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it.
@@ -148,9 +159,9 @@ class Producers:
         answer = Answer(row.id, row.conversation, row.model)
         answer.restore(entries)
         pen = self.pen(answer)
+        producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         if not entries:
             answer.open()
-        producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         with self._lock:
             self._running[row.id] = producer
         pen.write()

@@ -1,0 +1,71 @@
+"""Producers on two workers, in this process: what is stopped, who continues, and whose lease it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from answers.producers import STOPS
+from answers.store import AnswerRow
+from relay.settings import Settings
+from tests.apps import client
+from web.services import Services
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[tuple[Services, Services]]:
+    """Make two workers, whose poem takes many seconds."""
+    settings = Settings(data_dir=tmp_path, poem_delay_ms=100, embedded_model=False)
+    with client(settings) as one, client(settings) as other:
+        here, there = (each.application.extensions["talkabout"] for each in (one, other))
+        here.recovery.start()
+        there.recovery.start()
+        yield here, there
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def begun(worker: Services) -> AnswerRow:
+    """Begin an answer, and wait for its first words."""
+    row = worker.begin("user", "x", "poem")
+    until(lambda: worker.readers.as_it_is(row).chars > 0)
+    return row
+
+
+def state_of(worker: Services, row: AnswerRow) -> str:
+    found = worker.store.answer(row.id)
+    assert found
+    return found.state
+
+
+def test_a_stop_that_is_heard_late_leaves_the_continued_answer_alone(workers: tuple[Services, Services]) -> None:
+    here, there = workers
+    row = begun(here)
+    stopped = there.producers.stop(row)
+    assert stopped.state == "stopped"
+    late = here.journal.read(STOPS, 0, 100)[-1].block
+    heard: list[str] = []
+    here.follower.listen(STOPS, heard.append)
+    here.producers.go_on(stopped)
+    seq = here.journal.publish(STOPS, lambda _seq: late, 100)
+    until(lambda: late.decode() in heard)
+    chars = here.readers.as_it_is(row).chars
+    until(lambda: here.readers.as_it_is(row).chars > chars)
+    assert state_of(here, row) == "running" and seq > 1
+    assert there.producers.stop(row).state == "stopped"
+
+
+def test_an_adopted_answer_can_be_stopped_from_elsewhere(workers: tuple[Services, Services]) -> None:
+    here, there = workers
+    row = begun(here)
+    here.recovery.drain()
+    until(lambda: row.id in there.producers.running())
+    assert here.producers.stop(row).state == "stopped"
