@@ -103,17 +103,22 @@ class Producers:
 
     def go_on(self, row: AnswerRow) -> AnswerRow:
         """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other."""
-        stream, deadline = stream_of(row.id), time.monotonic() + LEASE_S
-        while not self.journal.take(stream, self.owner, LEASE_S):  # whoever ends it is about to give the lease up
-            if time.monotonic() > deadline:
-                raise Conflict("The answer is being written.")
-            time.sleep(_LOOK_S)
+        deadline = time.monotonic() + LEASE_S
+        while row.state != "running" and time.monotonic() < deadline:
+            with self.holding(row.id) as mine:
+                if mine:
+                    return self._reopen(row.id)
+            time.sleep(_LOOK_S)  # whoever ends it is about to give the lease up
+            row = self.store.answer(row.id) or row
+        raise Conflict("The answer is being written.")
+
+    def _reopen(self, answer: str) -> AnswerRow:
         try:
-            row = self.store.reopen(row.id)
+            row = self.store.reopen(answer)
         except TalkaboutError:
-            self.let_go(row.id)
+            self.let_go(answer)
             raise
-        self.run(row, self.entries(row.id))
+        self.run(row, self.entries(answer))
         self._tell(row)
         return row
 
@@ -207,8 +212,6 @@ class Producers:
         try:
             producer.run(recovering)
         finally:
-            answer = pen.answer.answer
             with self._lock:
-                if self._running.get(answer) is producer:  # else it was continued, as soon as its end was written
-                    del self._running[answer]
+                del self._running[pen.answer.answer]
             pen.drop()

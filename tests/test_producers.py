@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from answers.answer import stream_of
+from answers.pen import LEASE_S
 from answers.producers import STOPS
 from answers.store import AnswerRow
+from relay.errors import Conflict
 from relay.settings import Settings
 from tests.apps import client
 from web.services import Services
@@ -69,3 +73,38 @@ def test_an_adopted_answer_can_be_stopped_from_elsewhere(workers: tuple[Services
     here.recovery.drain()
     until(lambda: row.id in there.producers.running())
     assert here.producers.stop(row).state == "stopped"
+
+
+@pytest.mark.parametrize("both_here", [True, False])
+def test_of_two_that_continue_at_once_one_does_and_nobody_loses_the_lease(
+    workers: tuple[Services, Services], both_here: bool
+) -> None:
+    here, there = workers
+    stopped = here.producers.stop(begun(here))
+    producers = [here.producers, here.producers if both_here else there.producers]
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(each.go_on, stopped) for each in producers]
+    errors = [each.exception() for each in asked]
+    assert errors.count(None) == 1 and isinstance(next(filter(None, errors)), Conflict)
+    _keeps_its_lease(workers, stopped)
+
+
+def test_an_answer_that_runs_keeps_its_lease_when_it_is_to_be_continued(workers: tuple[Services, Services]) -> None:
+    row = begun(workers[0])
+    for worker in workers:
+        with pytest.raises(Conflict):
+            worker.producers.go_on(row)
+    _keeps_its_lease(workers, row)
+
+
+def _keeps_its_lease(workers: tuple[Services, Services], row: AnswerRow) -> None:
+    """Look all the time that an adoption would take: the lease never runs out, and nobody adopts the answer."""
+    writes = [row.id in worker.producers.running() for worker in workers]
+    assert writes.count(True) == 1
+    ends = time.monotonic() + LEASE_S
+    while time.monotonic() < ends:
+        assert stream_of(row.id) not in workers[0].journal.orphans(10)
+        assert writes == [row.id in worker.producers.running() for worker in workers]
+        time.sleep(0.005)
+    found = workers[0].store.answer(row.id)
+    assert found and (found.state, found.adoptions) == ("running", 0)
