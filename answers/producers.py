@@ -169,8 +169,10 @@ class Producers:
             answer.open()
         with self._lock:
             self._running[row.id] = producer
-        pen.write()
-        spawn(partial(self._run_to_end, producer, pen, bool(entries)))
+        try:
+            pen.write()
+        finally:  # without a thread nobody would ever take it off those that run here
+            spawn(partial(self._run_to_end, producer, pen, bool(entries)))
 
     def pen(self, answer: Answer) -> Pen:
         """Make what writes an answer whose lease is ours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ from answers.answer import stream_of
 from answers.pen import LEASE_S
 from answers.producers import STOPS
 from answers.store import AnswerRow
-from relay.errors import Conflict
+from relay.errors import Conflict, Draining
 from relay.settings import Settings
 from tests.apps import client
 from web.services import Services
@@ -73,6 +74,17 @@ def test_an_adopted_answer_can_be_stopped_from_elsewhere(workers: tuple[Services
     here.recovery.drain()
     until(lambda: row.id in there.producers.running())
     assert here.producers.stop(row).state == "stopped"
+
+
+def test_an_answer_whose_first_event_cannot_be_written_is_adopted(workers: tuple[Services, Services]) -> None:
+    here, there = workers
+    answer = str(uuid.uuid4())
+    here.recovery.retire()
+    here.producers.writer.close()
+    with pytest.raises(Draining):
+        here.begin("user", "x", "poem", answer=answer)
+    until(lambda: answer in there.producers.running())
+    assert answer not in here.producers.running()
 
 
 @pytest.mark.parametrize("both_here", [True, False])
