@@ -59,6 +59,7 @@ class Producer:
         settle: Callable[[Pen, str, TalkaboutError | None, int | None], None],
     ) -> None:
         self.answer = pen.answer
+        self.behind = pen.answer.seq  # what the journal had when it began
         self.ended = threading.Event()
         self.began_at = time.time()
         self._ask = ask

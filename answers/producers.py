@@ -103,17 +103,22 @@ class Producers:
 
     def go_on(self, row: AnswerRow) -> AnswerRow:
         """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other."""
-        stream, deadline = stream_of(row.id), time.monotonic() + LEASE_S
-        while not self.journal.take(stream, self.owner, LEASE_S):  # whoever ends it is about to give the lease up
-            if time.monotonic() > deadline:
-                raise Conflict("The answer is being written.")
-            time.sleep(_LOOK_S)
+        deadline = time.monotonic() + LEASE_S
+        while row.state != "running" and time.monotonic() < deadline:
+            with self.holding(row.id) as mine:
+                if mine:
+                    return self._reopen(row.id)
+            time.sleep(_LOOK_S)  # whoever ends it is about to give the lease up
+            row = self.store.answer(row.id) or row
+        raise Conflict("The answer is being written.")
+
+    def _reopen(self, answer: str) -> AnswerRow:
         try:
-            row = self.store.reopen(row.id)
+            row = self.store.reopen(answer)
         except TalkaboutError:
-            self.let_go(row.id)
+            self.let_go(answer)
             raise
-        self.run(row, self.entries(row.id))
+        self.run(row, self.entries(answer))
         self._tell(row)
         return row
 
@@ -124,21 +129,32 @@ class Producers:
         while row.state == "running" and time.monotonic() < deadline:
             if time.monotonic() >= say_at:
                 say_at = time.monotonic() + _SAY_STOP_AGAIN_S
-                self._say_stop(row.id)
+                if not self._stop_here(row.id):
+                    self._say_stop(row.id)
             time.sleep(_LOOK_S)
             row = self.store.answer(row.id) or row
         return row
 
-    def stop_here(self, answer: str) -> None:
-        """Stop an answer if it is written here."""
-        if producer := self.running().get(answer):
+    def heard_stop(self, said: str) -> None:
+        """Stop an answer, by what `_say_stop` has said, if it is written here and had begun by then."""
+        answer, _, seq = said.partition(":")
+        producer = self.running().get(answer)
+        if producer and producer.behind < int(seq):
             producer.stop()
 
+    def _stop_here(self, answer: str) -> bool:
+        producer = self.running().get(answer)
+        if producer:
+            producer.stop()
+        return producer is not None
+
     def _say_stop(self, answer: str) -> None:
-        is_here = answer in self.running()  # it may have ended by the time that it is stopped, and then been continued
-        self.stop_here(answer)
-        if not is_here:
-            self.journal.publish(STOPS, lambda _seq: answer.encode(), _STOPS_KEPT)
+        """Tell every worker to stop an answer, as far as the journal has it now: who continues it begins behind that.
+
+        Whoever has written nothing yet is not meant either, and is told the next time.
+        """
+        said = f"{answer}:{self.journal.bounds(stream_of(answer))[1]}".encode()
+        self.journal.publish(STOPS, lambda _seq: said, _STOPS_KEPT)
 
     def run(self, row: AnswerRow, entries: list[Entry], history: History | None = None) -> None:
         """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it.
@@ -148,13 +164,15 @@ class Producers:
         answer = Answer(row.id, row.conversation, row.model)
         answer.restore(entries)
         pen = self.pen(answer)
+        producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         if not entries:
             answer.open()
-        producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         with self._lock:
             self._running[row.id] = producer
-        pen.write()
-        spawn(partial(self._run_to_end, producer, pen, bool(entries)))
+        try:
+            pen.write()
+        finally:  # without a thread nobody would ever take it off those that run here
+            spawn(partial(self._run_to_end, producer, pen, bool(entries)))
 
     def pen(self, answer: Answer) -> Pen:
         """Make what writes an answer whose lease is ours."""
@@ -196,8 +214,6 @@ class Producers:
         try:
             producer.run(recovering)
         finally:
-            answer = pen.answer.answer
             with self._lock:
-                if self._running.get(answer) is producer:  # else it was continued, as soon as its end was written
-                    del self._running[answer]
+                del self._running[pen.answer.answer]
             pen.drop()

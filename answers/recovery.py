@@ -52,7 +52,7 @@ class Recovery:
             if self._started or self._draining.is_set():
                 return
             self._started = True
-            self._follower.listen(STOPS, self._producers.stop_here)
+            self._follower.listen(STOPS, self._producers.heard_stop)
             # Leases are renewed apart from all that waits for the database: they would run out meanwhile.
             for tasks in ((self._renew,), (self._stop_abandoned, self._adopt_orphans, self._sweep, self._pruning.look)):
                 threading.Thread(target=self._again_and_again, args=tasks, daemon=True).start()

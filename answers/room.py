@@ -15,7 +15,8 @@ class Room:
     """Keep to a limit that holds for all workers together: `running(user)` counts what they all write.
 
     Far from the limit a worker trusts its last count for a second, or until it has begun a quarter of what was free
-    then; near the limit it counts each time. So a burst on many workers may overshoot for a second, and no more.
+    then; near the limit it counts each time. So in a burst each further worker may overshoot by such a quarter, within
+    that second.
     """
 
     def __init__(self, limit: int, running: Callable[[str], int]) -> None:

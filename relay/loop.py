@@ -61,9 +61,24 @@ def _start_greenlet(run: Callable[[], object]) -> None:
     gevent.spawn(run)  # a Thread costs ten times as much: locks, a name, and two switches until it says that it runs
 
 
+def _after_in_a_thread(seconds: float, run: Callable[[], object]) -> Callable[[], object]:
+    timer = threading.Timer(seconds, run)
+    timer.daemon = True
+    timer.start()
+    return timer.cancel
+
+
+def _after_in_the_loop(seconds: float, run: Callable[[], object]) -> Callable[[], object]:
+    timer = gevent.get_hub().loop.timer(seconds)
+    timer.start(run)
+    close: Callable[[], object] = timer.close
+    return close
+
+
 _patched = monkey.is_module_patched("socket")
 _watch = _watch_in_the_loop if _patched else _watch_in_a_thread
 _start = _start_greenlet if _patched else _start_thread
+_after = _after_in_the_loop if _patched else _after_in_a_thread
 
 
 def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: float) -> bool:
@@ -77,3 +92,11 @@ def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: fl
 def spawn(run: Callable[[], object]) -> None:
     """Run a function in a thread of control of its own; it must keep its exceptions to itself."""
     _start(run)
+
+
+def after(seconds: float, run: Callable[[], object]) -> Callable[[], object]:
+    """Call a function that must not wait, and raises nothing, when so much time has gone by; return what prevents it.
+
+    That is to be called in any case, and lets the timer go.
+    """
+    return _after(seconds, run)

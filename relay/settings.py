@@ -75,7 +75,13 @@ class Settings:
         choices=STYLES,
     )
     max_answer_chars: int = row(1_000_000, "characters", "Longest answer.", low=1, high=100_000_000)
-    max_answers_per_user: int = row(1000, "answers", "Answers being written for one user at once.", low=1, high=100_000)
+    max_answers_per_user: int = row(
+        1000,
+        "answers",
+        "Answers being written for one user at once; about, when several workers begin some within a second.",
+        low=1,
+        high=100_000,
+    )
     max_readers_per_user: int = row(1000, "readers", "Readers of one user per worker.", low=1, high=100_000)
     max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
     max_body_bytes: int = row(1_048_576, "bytes", "Longest request body.", low=64, high=1 << 30)

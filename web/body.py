@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from urllib.parse import parse_qsl
 
 import orjson
@@ -15,6 +15,7 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
+from relay.loop import after
 from web.fields import Fields
 from web.services import services
 
@@ -82,13 +83,11 @@ def _in_time() -> Iterator[None]:
     if connection is None:
         yield
         return
-    timer = threading.Timer(services().settings.body_timeout_s, _hang_up, (connection,))
-    timer.daemon = True
-    timer.start()
+    cancel = after(services().settings.body_timeout_s, partial(_hang_up, connection))
     try:
         yield
     finally:
-        timer.cancel()
+        cancel()
 
 
 def _hang_up(connection: socket.socket) -> None:

@@ -1,0 +1,122 @@
+"""Producers on two workers, in this process: what is stopped, who continues, and whose lease it is."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from answers.answer import stream_of
+from answers.pen import LEASE_S
+from answers.producers import STOPS
+from answers.store import AnswerRow
+from relay.errors import Conflict, Draining
+from relay.settings import Settings
+from tests.apps import client
+from web.services import Services
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[tuple[Services, Services]]:
+    """Make two workers, whose poem takes many seconds."""
+    settings = Settings(data_dir=tmp_path, poem_delay_ms=100, embedded_model=False)
+    with client(settings) as one, client(settings) as other:
+        here, there = (each.application.extensions["talkabout"] for each in (one, other))
+        here.recovery.start()
+        there.recovery.start()
+        yield here, there
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def begun(worker: Services) -> AnswerRow:
+    """Begin an answer, and wait for its first words."""
+    row = worker.begin("user", "x", "poem")
+    until(lambda: worker.readers.as_it_is(row).chars > 0)
+    return row
+
+
+def state_of(worker: Services, row: AnswerRow) -> str:
+    found = worker.store.answer(row.id)
+    assert found
+    return found.state
+
+
+def test_a_stop_that_is_heard_late_leaves_the_continued_answer_alone(workers: tuple[Services, Services]) -> None:
+    here, there = workers
+    row = begun(here)
+    stopped = there.producers.stop(row)
+    assert stopped.state == "stopped"
+    late = here.journal.read(STOPS, 0, 100)[-1].block
+    heard: list[str] = []
+    here.follower.listen(STOPS, heard.append)
+    here.producers.go_on(stopped)
+    seq = here.journal.publish(STOPS, lambda _seq: late, 100)
+    until(lambda: late.decode() in heard)
+    chars = here.readers.as_it_is(row).chars
+    until(lambda: here.readers.as_it_is(row).chars > chars)
+    assert state_of(here, row) == "running" and seq > 1
+    assert there.producers.stop(row).state == "stopped"
+
+
+def test_an_adopted_answer_can_be_stopped_from_elsewhere(workers: tuple[Services, Services]) -> None:
+    here, there = workers
+    row = begun(here)
+    here.recovery.drain()
+    until(lambda: row.id in there.producers.running())
+    assert here.producers.stop(row).state == "stopped"
+
+
+def test_an_answer_whose_first_event_cannot_be_written_is_adopted(workers: tuple[Services, Services]) -> None:
+    here, there = workers
+    answer = str(uuid.uuid4())
+    here.recovery.retire()
+    here.producers.writer.close()
+    with pytest.raises(Draining):
+        here.begin("user", "x", "poem", answer=answer)
+    until(lambda: answer in there.producers.running())
+    assert answer not in here.producers.running()
+
+
+@pytest.mark.parametrize("both_here", [True, False])
+def test_of_two_that_continue_at_once_one_does_and_nobody_loses_the_lease(
+    workers: tuple[Services, Services], both_here: bool
+) -> None:
+    here, there = workers
+    stopped = here.producers.stop(begun(here))
+    producers = [here.producers, here.producers if both_here else there.producers]
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(each.go_on, stopped) for each in producers]
+    errors = [each.exception() for each in asked]
+    assert errors.count(None) == 1 and isinstance(next(filter(None, errors)), Conflict)
+    _keeps_its_lease(workers, stopped)
+
+
+def test_an_answer_that_runs_keeps_its_lease_when_it_is_to_be_continued(workers: tuple[Services, Services]) -> None:
+    row = begun(workers[0])
+    for worker in workers:
+        with pytest.raises(Conflict):
+            worker.producers.go_on(row)
+    _keeps_its_lease(workers, row)
+
+
+def _keeps_its_lease(workers: tuple[Services, Services], row: AnswerRow) -> None:
+    """Look all the time that an adoption would take: the lease never runs out, and nobody adopts the answer."""
+    writes = [row.id in worker.producers.running() for worker in workers]
+    assert writes.count(True) == 1
+    ends = time.monotonic() + LEASE_S
+    while time.monotonic() < ends:
+        assert stream_of(row.id) not in workers[0].journal.orphans(10)
+        assert writes == [row.id in worker.producers.running() for worker in workers]
+        time.sleep(0.005)
+    found = workers[0].store.answer(row.id)
+    assert found and (found.state, found.adoptions) == ("running", 0)
