@@ -39,7 +39,9 @@ class Peer:
     number for each.
     """
 
-    def __init__(self, *answers: bytes | list[bytes], host: str = "127.0.0.1", tls: ssl.SSLContext | None = None):
+    def __init__(
+        self, *answers: bytes | list[bytes], host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.came_on: list[int] = []
@@ -231,7 +233,9 @@ def test_a_response_is_understood_and_its_connection_kept(said: bytes | list[byt
     ids=UNDERSTOOD_TO_THE_END_OF_THE_CONNECTION.keys(),
 )
 @pytest.mark.parametrize("first", [[], [HELLO]], ids=["by requests", "past requests"])
-def test_a_response_is_understood_and_its_connection_used_no_more(first: list[bytes], said: bytes | list[bytes]) -> None:
+def test_a_response_is_understood_and_its_connection_used_no_more(
+    first: list[bytes], said: bytes | list[bytes]
+) -> None:
     with Peer(*first, said, HELLO) as peer:
         upstream = make(peer.url)
         assert {read(upstream) for _ in range(len(first) + 2)} == {b"hello"}
@@ -268,7 +272,11 @@ def test_a_refusal_that_is_read_to_its_end_keeps_the_connection(said: bytes) -> 
 BROKEN = {
     "no status line": b"What?\r\n\r\n",
     "no number": b"HTTP/1.1 OK\r\n\r\n",
-    "endless headers": [b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"x" * 997 + b"\r\n"] * (MAX_HEAD_BYTES // 1000 + 20), CLOSE],
+    "endless headers": [
+        b"HTTP/1.1 200 OK\r\n",
+        *[b"X: " + b"x" * 997 + b"\r\n"] * (MAX_HEAD_BYTES // 1000 + 20),
+        CLOSE,
+    ],
     "no length": HEAD + b"Content-Length: -5\r\n\r\nhello",
     "closed within the headers": [HEAD, CLOSE],
     "closed within a counted body": [COUNTED[:-1], CLOSE],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +18,9 @@ CUTS = st.lists(st.integers(0, 400), max_size=30)
 SIZES: list[Callable[[int], str]] = ["{:x}".format, "{:X}".format, "{:04x}".format, "{:x} ".format]
 
 
-def framed(chunks: list[bytes], size: Callable[[int], str] = SIZES[0], extension: str = "", trailers: str = "") -> bytes:
+def framed(
+    chunks: list[bytes], size: Callable[[int], str] = SIZES[0], extension: str = "", trailers: str = ""
+) -> bytes:
     """Encode chunks, each with that extension."""
     said = [f"{size(len(chunk))}{extension}\r\n".encode() + chunk + b"\r\n" for chunk in chunks]
     return b"".join(said) + f"0{extension}\r\n{trailers}\r\n".encode()
@@ -26,7 +29,7 @@ def framed(chunks: list[bytes], size: Callable[[int], str] = SIZES[0], extension
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     """Cut at these positions."""
     places = sorted({0, *(cut for cut in cuts if cut < len(data)), len(data)})
-    return [data[start:stop] for start, stop in zip(places, places[1:], strict=False)]
+    return [data[start:stop] for start, stop in itertools.pairwise(places)]
 
 
 def fed(framing: Framing, pieces: list[bytes]) -> bytes:
