@@ -58,7 +58,7 @@ class SocketBody:
         At the end the connection is free for the next request. Raises UpstreamError, and what `take` raises.
         """
         self._take, self._enough = take, False
-        if not self._framing.ended and not self._rest_was_enough():
+        if not self._rest_was_enough() and not self._framing.ended:
             self._line.listen()
             while not while_readable(self._sock, self._ready, _left(self._line)):
                 pass

@@ -6,6 +6,7 @@ they would do the same work again, which is a third of what a short answer costs
 
 from __future__ import annotations
 
+import re
 import socket
 
 import requests
@@ -17,6 +18,8 @@ from relay.wire import Connection
 
 MAX_HEAD_BYTES = 65_536
 _RECV_BYTES = 16_384
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_LINE_END = re.compile(r"\r?\n(?![ \t])")  # http.client reads lines that end in a bare LF, and folded ones, too
 
 
 class Template:
@@ -64,9 +67,9 @@ def _written(request: requests.PreparedRequest) -> bytes:
 def _head(sock: socket.socket, line: Line) -> tuple[bytes, bytes]:
     """Read up to the end of the headers; what has come of the body follows."""
     said = b""
-    while (end := said.find(b"\r\n\r\n")) < 0 or said.startswith(b"HTTP/1.1 1"):
-        if end >= 0:
-            said = said[end + 4 :]  # an interim response
+    while not (blank := _BLANK_LINE.search(said)) or said.startswith(b"HTTP/1.1 1"):
+        if blank:
+            said = said[blank.end() :]  # an interim response
             continue
         if len(said) > MAX_HEAD_BYTES:
             raise FramingError("the headers are too long")
@@ -76,12 +79,12 @@ def _head(sock: socket.socket, line: Line) -> tuple[bytes, bytes]:
             raise ConnectionResetError("the connection was closed before the headers were whole")
         line.heard = True
         said += data
-    return said[:end], said[end + 4 :]
+    return said[: blank.start()], said[blank.end() :]
 
 
 def _parse(head: bytes) -> tuple[int, dict[str, str], bool]:
     """Read the status, the headers by their names in lower case, and if the connection is kept."""
-    first, *lines = head.decode("latin-1").split("\r\n")
+    first, *lines = _LINE_END.split(head.decode("latin-1"))
     version, _, said = first.partition(" ")
     if not version.startswith("HTTP/1.") or not said[:3].isdigit():
         raise FramingError(f"expected a status line, got {first[:100]!r}")

@@ -6,6 +6,8 @@ from typing import Protocol
 
 MAX_LINE_BYTES = 8192  # of a chunk's size with its extensions, and of all trailers together
 
+_HEX = b"0123456789abcdefABCDEF"  # int() would take signs, blanks, underscores and 0x too
+
 
 class FramingError(ValueError):
     """The body is not framed as HTTP/1.1 wants it, or ends in the middle."""
@@ -33,12 +35,14 @@ class Chunked:
         self._rest = b""  # of a line that is not whole
         self._left = 0  # of the chunk that is being read
         self._after_chunk = False  # its CRLF comes next
-        self._in_trailers = False
+        self._in_trailers = False  # and behind them
+        self._room = MAX_LINE_BYTES  # for the line, or for what is left of the trailers
 
     def feed(self, data: bytes) -> bytes:
         """Return the chunks' contents, joined: all that can be had of them."""
         parts: list[bytes] = []
-        place = 0 if self._left or self._rest or self._after_chunk else _whole_chunks(data, parts)
+        within = self._left or self._rest or self._after_chunk or self._in_trailers
+        place = 0 if within else _whole_chunks(data, parts)
         if self._rest:
             data, self._rest = self._rest + data, b""
         while place < len(data) and not self._rest:
@@ -60,23 +64,24 @@ class Chunked:
         if self.ended:
             self.clean = False  # nobody has asked for anything yet
             return len(data)
-        end = data.find(b"\n", place)
-        if end < 0:
+        end = data.find(b"\n", place) + 1
+        if (end or len(data)) - place > self._room:
+            raise FramingError("a chunk's size or the trailers are too long")
+        if not end:
             self._rest = data[place:]
-            if len(self._rest) > MAX_LINE_BYTES:
-                raise FramingError("a chunk's size or a trailer is too long")
             return place
-        line = data[place:end].rstrip(b"\r")
+        line = data[place:end].rstrip(b"\r\n")
         if self._after_chunk:
             if line:
                 raise FramingError("a chunk is longer than it says")
             self._after_chunk = False
         elif self._in_trailers:
             self.ended = not line
+            self._room -= end - place
         else:
             self._left = _size(line.partition(b";")[0].strip())
             self._in_trailers = not self._left
-        return end + 1
+        return end
 
 
 class Counted:
@@ -92,7 +97,7 @@ class Counted:
         body = data[: self._left]
         self._left -= len(body)
         self.ended = not self._left
-        self.clean = len(body) == len(data)
+        self.clean = self.clean and len(body) == len(data)
         return body
 
     def cut(self) -> bytes:
@@ -120,11 +125,11 @@ def _whole_chunks(data: bytes, parts: list[bytes]) -> int:
     """Take the whole chunks at the beginning apart, which is nearly always all; return where something else begins."""
     place = 0
     while (end := data.find(b"\r\n", place)) > place:
-        try:
-            stop = end + 2 + int(data[place:end], 16)
-        except ValueError:
+        digits = data[place:end]
+        if digits.strip(_HEX):
             break
-        if stop <= end + 2 or data[stop : stop + 2] != b"\r\n":
+        stop = end + 2 + int(digits, 16)
+        if stop == end + 2 or data[stop : stop + 2] != b"\r\n":
             break
         parts.append(data[end + 2 : stop])
         place = stop + 2
@@ -132,9 +137,6 @@ def _whole_chunks(data: bytes, parts: list[bytes]) -> int:
 
 
 def _size(digits: bytes) -> int:
-    try:
-        if not digits.isalnum():  # int() would take signs, blanks and underscores
-            raise ValueError
-        return int(digits, 16)
-    except ValueError as exc:
-        raise FramingError(f"expected a chunk's size, got {digits[:40]!r}") from exc
+    if not digits or digits.strip(_HEX):
+        raise FramingError(f"expected a chunk's size, got {digits[:40]!r}")
+    return int(digits, 16)

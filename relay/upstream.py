@@ -133,6 +133,7 @@ class Upstream:
             except UpstreamError as error:
                 connection.close()
                 if not (line.reused and isinstance(error, UpstreamUnreachable)):
+                    self._pool = None  # requests may understand the server better, so that the next one is theirs
                     raise
                 # The server had closed the kept connection; the next one is another, at last a new one.
         reply = self.send(line, self._completion.whole(content))

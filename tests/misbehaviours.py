@@ -119,6 +119,12 @@ def events(end: str = "\n") -> list[bytes]:
     return [*opening(end), event({}, "stop", end=end), usage(end), done(end)]
 
 
+def long_events() -> list[bytes]:
+    """Write an answer that no buffer on its way holds."""
+    said = [event({"content": f"{number} {'x' * 900}\n"}) for number in range(4000)]
+    return [*said, event({}, "stop"), done()]
+
+
 Behaviour = Callable[[Exchange], bool | None]
 
 
@@ -339,6 +345,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "endless": endless,
     "xinference": endless,
     "flood": flood,
+    "long": stream(*long_events()),
     "endless-chunk-size": endless_chunk_size,
     "never-ending-line": never_ending_line,
     "cut-utf8": cut_utf8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gevent import monkey
 
 from relay.errors import Draining, ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
 from relay.pipe import Pipe
@@ -297,7 +299,206 @@ def test_a_waiting_reader_and_a_waiting_producer_burn_no_time() -> None:
     assert all(task.outcome() is not None for task in tasks)
 
 
-@pytest.mark.skipif("gevent" in sys.modules, reason="this is the patched run")
+# With an outlet
+
+
+class Tap:
+    """An outlet with room for so many bytes at a time; the reader's own blocks go in by `write`."""
+
+    def __init__(self, *rooms: int) -> None:
+        self.sent = b""
+        self.taken: list[bytes] = []
+        self.flushed = 0
+        self.may_flush = threading.Event()
+        self.may_flush.set()
+        self._rooms = itertools.cycle(rooms or [sys.maxsize])
+        self._rest = b""
+
+    def take(self, block: bytes) -> bool:
+        """Send what there is room for."""
+        assert not self._rest
+        self.taken.append(block)
+        room = next(self._rooms)
+        self.sent += block[:room]
+        self._rest = block[room:]
+        return not self._rest
+
+    def flush(self) -> None:
+        """Send the rest, once that may be."""
+        if self._rest:
+            self.flushed += 1
+            self.may_flush.wait(LONG_S)
+            self.sent, self._rest = self.sent + self._rest, b""
+
+    def write(self, block: bytes) -> None:
+        """Send what the reader was given."""
+        assert not self._rest
+        self.sent += block
+
+
+def reading(pipe: Pipe, tap: Tap) -> Task:
+    """Read a pipe that has this outlet, and begin to wait."""
+    pipe.outlet = tap
+    reader = Task(lambda: [tap.write(block) for block in pipe])
+    until_it_waits(pipe)
+    return reader
+
+
+def until_it_waits(pipe: Pipe) -> None:
+    until(lambda: pipe._reader_waits)
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_blocks_go_straight_to_the_outlet_while_the_reader_waits() -> None:
+    pipe, tap = make(), Tap()
+    reader = reading(pipe, tap)
+    for block in (b"a", b"b", b"longer than the pipe"):
+        pipe.put(block)
+    assert tap.taken == [b"a", b"b", b"longer than the pipe"]
+    assert pipe.offer(b"c") and pipe.put_now(b"d")
+    assert tap.sent == b"ablonger than the pipecd"
+    pipe.close()
+    assert reader.outcome() == []  # it was given nothing
+
+
+def test_blocks_wait_for_a_reader_that_does_something_else() -> None:
+    pipe, tap = make(), Tap()
+    pipe.outlet = tap
+    reader = iter(pipe)
+    for block in (b"a", b"b", b"c"):
+        pipe.put(block)
+        assert next(reader) == block
+    assert tap.taken == []
+
+
+def test_a_waiting_reader_is_not_woken_for_what_goes_straight() -> None:
+    pipe, tap = make(), Tap()
+    reader = reading(pipe, tap)
+    woken = pipe._filled.is_set()
+    for _ in range(30):
+        pipe.put(b"x")
+        woken = woken or pipe._filled.is_set()
+    assert len(tap.taken) == 30 and not woken
+    pipe.close()
+    assert reader.outcome() == []
+
+
+def test_a_reader_flushes_what_an_outlet_left_before_all_else() -> None:
+    pipe, tap = make(), Tap(3, sys.maxsize)
+    tap.may_flush.clear()
+    reader = reading(pipe, tap)
+    pipe.put(b"12345")
+    pipe.put(b"6")
+    pipe.put(b"7")
+    assert (tap.sent, tap.taken) == (b"123", [b"12345"])
+    tap.may_flush.set()
+    until_it_waits(pipe)
+    assert tap.sent == b"1234567"
+    pipe.put(b"8")
+    pipe.close(b"9")
+    reader.outcome()
+    assert (tap.sent, tap.taken, tap.flushed) == (b"123456789", [b"12345", b"8", b"9"], 1)
+
+
+def test_with_an_outlet_that_takes_parts_everything_comes_in_order() -> None:
+    pipe, tap = make(), Tap(0, 1, 2, 1000, 1000)
+    reader = reading(pipe, tap)
+    blocks = [b"%d," % number for number in range(2000)]
+    for number, block in enumerate(blocks):
+        pipe.put(block)
+        if number % 7 == 0:
+            time.sleep(0)
+    pipe.close(b"end")
+    reader.outcome()
+    assert tap.sent == b"".join(blocks) + b"end"
+
+
+def test_an_empty_block_never_reaches_an_outlet() -> None:
+    pipe, tap = make(), Tap()
+    reader = reading(pipe, tap)
+    pipe.put(b"")
+    until_it_waits(pipe)
+    assert pipe.offer(b"")
+    until_it_waits(pipe)
+    pipe.close(b"")
+    assert reader.outcome() == [] and tap.taken == []
+
+
+def test_a_heartbeat_counts_from_the_last_block_that_went_straight() -> None:
+    pipe, tap = make(heartbeat_s=0.2), Tap()
+    pipe.outlet = tap
+    beat = Task(lambda: (next(iter(pipe)), time.monotonic()))
+    until_it_waits(pipe)
+    beat.join(0.1)
+    pipe.put(b"data")
+    sent_at = time.monotonic()
+    block, beat_at = beat.outcome()  # type: ignore[misc]
+    assert (tap.sent, block) == (b"data", b": ping\n")
+    assert beat_at - sent_at > 0.15
+
+
+def test_the_last_block_goes_straight_too_and_ends_the_reader() -> None:
+    pipe, tap = make(), Tap()
+    reader = reading(pipe, tap)
+    pipe.close(b"end")
+    assert reader.outcome() == [] and tap.taken == [b"end"]
+
+
+def test_a_last_block_that_an_outlet_takes_in_part_is_flushed_before_the_end() -> None:
+    pipe, tap = make(), Tap(1)
+    reader = reading(pipe, tap)
+    pipe.close(b"end")
+    assert reader.outcome() == [] and tap.sent == b"end"
+
+
+@pytest.mark.parametrize("way", ["put", "offer"])
+def test_a_reader_that_does_not_get_on_with_its_flush_is_dropped(way: str) -> None:
+    pipe, tap = make(reader_timeout_s=0.05), Tap(0)
+    tap.may_flush.clear()
+    reader = reading(pipe, tap)
+    assert pipe.offer(b"12345")
+    until(lambda: bool(tap.flushed))
+    assert pipe.offer(b"12345678")
+    if way == "put":
+        with pytest.raises(ReaderTooSlow):
+            pipe.put(b"9")
+    else:
+        assert not pipe.offer(b"9")
+    assert isinstance(pipe.reason, ReaderTooSlow)
+    tap.may_flush.set()
+    reader.outcome()
+    assert tap.sent == b"12345"
+
+
+def test_a_flush_that_fails_ends_the_reader_and_the_pipe() -> None:
+    class Gone(Tap):
+        def flush(self) -> None:
+            if self.taken:
+                raise BrokenPipeError
+
+    pipe, ended = make(), []
+    pipe.outlet = tap = Gone(0)
+
+    def read() -> None:
+        with pytest.raises(BrokenPipeError):
+            ended.extend(pipe)
+        ended.append(b"raised")
+
+    reader = Task(read)
+    until_it_waits(pipe)
+    pipe.put(b"x")
+    reader.outcome()
+    assert (ended, tap.taken) == ([b"raised"], [b"x"])
+    assert isinstance(pipe.reason, ReaderGone)
+
+
+@pytest.mark.skipif(monkey.is_module_patched("socket"), reason="this is the patched run")
 def test_all_of_this_holds_under_gevent() -> None:
     command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", __file__]
     done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, timeout=60, check=False)
