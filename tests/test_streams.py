@@ -125,7 +125,7 @@ def test_a_worker_that_is_replaced_ends_its_streams_and_sends_answers_readers_on
         server.process.send_signal(how)
         last = [list(events(response))[-1] for response in responses]
     assert [event.event for event in last] == ["message", "done", "message"]
-    assert json.loads(last[0].data) == {"content": " is"}  # the answer is not over, only this connection
+    assert json.loads(last[0].data)["content"].endswith(" is")  # the answer is not over, only this connection
     assert json.loads(last[1].data)["state"] == "interrupted"
     assert json.loads(last[2].data)["error"]["type"] == "upstream_error"
 
