@@ -45,7 +45,7 @@ class SocketBody:
         self._sock = sock
         self._recv = _tls_recv(sock) if isinstance(sock, ssl.SSLSocket) else sock.recv
         self._framing = framing
-        self._rest = rest
+        self._rest = rest + _decrypted(sock)
         self._line = line
         self._release = release
         self.released = False
@@ -188,9 +188,14 @@ def _translated(exc: Exception, line: Line) -> UpstreamError:
 
 def _tls_recv(sock: ssl.SSLSocket) -> Callable[[int], bytes]:
     def recv(size: int) -> bytes:
-        data = sock.recv(size)
-        while waiting := sock.pending():  # decrypted already, so that the socket does not say that there is more
-            data += sock.recv(waiting)
-        return data
+        return sock.recv(size) + _decrypted(sock)
 
     return recv
+
+
+def _decrypted(sock: socket.socket) -> bytes:
+    """Take what TLS has decrypted already: the socket below does not say that it can be read."""
+    data = b""
+    while isinstance(sock, ssl.SSLSocket) and (waiting := sock.pending()):
+        data += sock.recv(waiting)
+    return data

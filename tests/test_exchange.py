@@ -388,6 +388,24 @@ def test_further_requests_and_further_connections_work_with_tls(
     assert len(by_requests) == 1
 
 
+def test_what_tls_has_decrypted_with_the_headers_is_not_left_lying(authority: trustme.CA, ca_file: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    long = b"x" * 15_000  # one record with its headers, and more than a file reads at once
+    begun = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(long), long)
+    with Peer(begun, tls=context) as peer:
+        upstream = make(peer.url, ca=ca_file)
+        for _ in range(2):  # by requests, and past them
+            call = upstream.call(BODY)
+            call.open()
+            got, pieces = b"", iter(call)
+            while len(got) < len(long):
+                got += next(pieces)
+            call.stop()
+            call.close()
+            assert got == long
+
+
 def test_a_further_connection_is_not_opened_to_an_authority_that_is_not_trusted(
     authority: trustme.CA, ca_file: str
 ) -> None:
