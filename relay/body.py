@@ -24,7 +24,7 @@ from relay.errors import UpstreamBroken, UpstreamError, UpstreamStopped, Upstrea
 from relay.framing import Framing, FramingError
 from relay.line import Line
 from relay.loop import while_readable
-from relay.pool import Pool, pool_of
+from relay.pool import Pool
 from relay.wire import response_of
 
 READ_BYTES = 65_536
@@ -137,17 +137,18 @@ class Reply:
 
 
 def reply_of(response: requests.Response, line: Line) -> Reply:
-    """Take a response of requests."""
+    """Take a response of requests; a compressed one, and what has no socket of ours, is left to urllib3."""
     raw = response.raw
     below = None if raw.headers.get("Content-Encoding") else response_of(raw)
+    if below is None:
+        return Reply(response.status_code, response.headers, PlainBody(raw, line), response.close)
 
     def release() -> None:
-        if below:
-            below.close()  # before it is another's: a connection takes no request while it has a response
+        below.close()  # before it is another's: a connection takes no request while it has a response
         raw.release_conn()
 
-    body = SocketBody(*below.take_over(), line, release) if below else PlainBody(raw, line)
-    return Reply(response.status_code, response.headers, body, response.close, pool_of(raw))
+    body = SocketBody(*below.take_over(), line, release)
+    return Reply(response.status_code, response.headers, body, response.close, below.connection.pool)
 
 
 def pieces(body: SocketBody | PlainBody) -> Iterator[bytes]:

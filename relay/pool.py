@@ -8,13 +8,7 @@ from typing import Any
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ClosedPoolError
 
-from relay.wire import Connection, TlsConnection, response_of
-
-
-def pool_of(raw: Any) -> Pool | None:
-    """Find the pool of a response of urllib3; None for a server that compresses what it sends, which is left to it."""
-    response = None if raw.headers.get("Content-Encoding") else response_of(raw)
-    return response.connection.pool if response else None
+from relay.wire import Connection, TlsConnection
 
 
 class _Stack:
