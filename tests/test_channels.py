@@ -20,9 +20,9 @@ from relay.errors import BadEventField, BadUserId, Draining, ReaderGone, ReaderT
 from relay.pipe import Pipe
 from relay.settings import Settings
 from relay.sse import Decoder, Event
+from tests.patched import run_patched
 
 ROOT = Path(__file__).parent.parent
-PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 PUBLISH = """
 import sys
 from pathlib import Path
@@ -281,7 +281,4 @@ def test_what_another_process_publishes_arrives_in_order_and_once(
 
 @pytest.mark.skipif(monkey.is_module_patched("socket"), reason="this is the patched run")
 def test_all_of_this_holds_under_gevent() -> None:
-    command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 skipped" in done.stdout
+    assert "1 skipped" in run_patched(__file__, timeout_s=60)

@@ -5,8 +5,6 @@ Each handle that `another` opens is a worker of its own, on this machine or the 
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +16,10 @@ from gevent import monkey
 from answers.journal import Batch, Entry, Journal, open_journal
 from relay.errors import BadEventField, SettingError
 from relay.settings import Settings
+from tests.patched import run_patched
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parent.parent
-PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 LONG = 60.0
 ROOM = 1 << 40
 
@@ -436,6 +434,4 @@ def test_a_wrong_address_names_its_setting_and_shows_no_password(tmp_path: Path)
 
 @pytest.mark.skipif(monkey.is_module_patched("socket"), reason="this is the patched run")
 def test_all_of_this_holds_under_gevent() -> None:
-    command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", "-x", str(Path(__file__))]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    run_patched("-x", __file__, timeout_s=300)

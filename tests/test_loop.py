@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -12,9 +10,9 @@ import pytest
 from gevent import monkey
 
 from relay.loop import after, spawn, while_readable
+from tests.patched import run_patched
 
 LONG_S = 20.0
-PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 IS_PATCHED = monkey.is_module_patched("socket")
 
 
@@ -149,7 +147,4 @@ def test_what_is_to_run_after_a_while_runs_unless_it_is_prevented() -> None:
 
 @pytest.mark.skipif(IS_PATCHED, reason="this is the patched run")
 def test_all_of_this_holds_under_gevent() -> None:
-    command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 skipped" in done.stdout
+    assert "1 skipped" in run_patched(__file__, timeout_s=60)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -16,9 +14,9 @@ from gevent import monkey
 
 from relay.errors import Draining, ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
 from relay.pipe import Pipe
+from tests.patched import run_patched
 
 LONG_S = 30.0
-PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 
 def make(**more: object) -> Pipe:
@@ -500,7 +498,4 @@ def test_a_flush_that_fails_ends_the_reader_and_the_pipe() -> None:
 
 @pytest.mark.skipif(monkey.is_module_patched("socket"), reason="this is the patched run")
 def test_all_of_this_holds_under_gevent() -> None:
-    command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 skipped" in done.stdout
+    assert "1 skipped" in run_patched(__file__, timeout_s=60)

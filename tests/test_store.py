@@ -20,6 +20,7 @@ from answers.store import AnswerRow, Store
 from answers.tree import ROOT
 from relay.errors import Conflict, DatabaseError, NotFound, SettingError
 from relay.settings import Settings
+from tests.patched import run_patched
 from tests.postgres import PostgresServer
 
 T = TypeVar("T")
@@ -241,16 +242,8 @@ def test_what_fails_leaves_nothing_behind(store: Store, user: str) -> None:
     assert store.conversations.list_(user).conversations == []
 
 
-PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-
-
 def test_the_same_holds_under_gevent() -> None:
-    chosen = ["-k", "many_that or at_once or one_by_one or settled_once", "-p", "no:cacheprovider", __file__]
-    command = [sys.executable, "-c", PATCHED, *chosen]
-    ran = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    run_patched("-k", "many_that or at_once or one_by_one or settled_once", __file__, timeout_s=300)
 
 
 @pytest.mark.parametrize(

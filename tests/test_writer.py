@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +18,9 @@ from answers.sqlite_journal import SqliteJournal
 from answers.writer import Writer
 from relay.errors import Draining, JournalError
 from tests.file_lock import FileLock
+from tests.patched import run_patched
 
 ROOT = Path(__file__).parent.parent
-PATCHED = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 LONG = 60.0
 
 
@@ -378,6 +376,4 @@ def test_faults_of_readers_and_producers_do_not_stop_the_writer(journal: Watched
 
 @pytest.mark.skipif(monkey.is_module_patched("socket"), reason="this is the patched run")
 def test_all_of_this_holds_under_gevent() -> None:
-    command = [sys.executable, "-c", PATCHED, "-p", "no:cacheprovider", "-x", str(Path(__file__))]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    run_patched("-x", __file__, timeout_s=300)
