@@ -20,6 +20,7 @@ from relay import upstream as module
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamStopped
 from relay.exchange import MAX_HEAD_BYTES
 from relay.upstream import Timeouts, Upstream
+from tests.calls import whole
 
 KEY = "sk-secret-7531"
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Grüße, 沉默\r\n\r\n"}], "stream": True}
@@ -118,12 +119,7 @@ def make(url: str, **more: Any) -> Upstream:
 
 
 def read(upstream: Upstream) -> bytes:
-    call = upstream.call(BODY)
-    try:
-        call.open()
-        return b"".join(call)
-    finally:
-        call.close()
+    return whole(upstream.call(BODY))
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from relay.errors import (
     UpstreamUnreachable,
 )
 from relay.upstream import Call, Timeouts, Upstream
+from tests.calls import whole
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import MODEL, events
 
@@ -42,12 +43,7 @@ def make(server: MisbehavingServer, name: str, **more: Any) -> Upstream:
 
 
 def read(upstream: Upstream) -> bytes:
-    call = upstream.call(BODY)
-    try:
-        call.open()
-        return b"".join(call)
-    finally:
-        call.close()
+    return whole(upstream.call(BODY))
 
 
 def refused(upstream: Upstream) -> UpstreamRefused:
