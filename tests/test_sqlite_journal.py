@@ -301,21 +301,23 @@ def test_a_connection_that_was_opened_again_misses_no_news(journal: SqliteJourna
     assert [entry.seq for entry in journal.wait(["a"], 0)] == [1, 2, 3]
 
 
-def test_the_first_schema_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
+def with_schema(path: Path, schema: str) -> SqliteJournal:
+    """Open a file that an older version has made."""
     with sqlite3.connect(path) as connection:
-        connection.executescript(FIRST_SCHEMA)
+        connection.executescript(schema)
     connection.close()
-    journal = SqliteJournal(path)
+    return SqliteJournal(path)
+
+
+def test_the_first_schema_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
+    journal = with_schema(path, FIRST_SCHEMA)
     assert journal.read("a", 0, 10) == [Entry("a", 1, b"1"), Entry("a", 2, b"2")]
     assert journal.take("a", "me", 60.0) and journal.commit([batch("a", 3)]) == set()
     journal.close()
 
 
 def test_the_second_schema_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.executescript(SECOND_SCHEMA)
-    connection.close()
-    journal = SqliteJournal(path)
+    journal = with_schema(path, SECOND_SCHEMA)
     assert journal.read("a", 0, 10) == [Entry("a", 2, b"2"), Entry("a", 3, b"3")]
     assert (journal.bounds("a"), journal.bounds("b"), journal.bounds("gone")) == ((2, 3), (1, 1), (8, 7))
     assert journal.commit([batch("a", 4)]) == set() and journal.commit([batch("b", 2)]) == {"b"}
