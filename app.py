@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 
@@ -38,10 +40,18 @@ from web.services import Services
 from web.streams import Streams
 
 
+class Application(Flask):
+    """Flask, without a coroutine anywhere."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Take each function as it is: Flask would look at each again for each request, five times."""
+        return func
+
+
 def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     """Make the application. Raises SettingError if the settings do not fit together."""
     data_dir = prepare_data_dir(settings)
-    app = Flask(__name__)
+    app = Application(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key or _kept_secret(data_dir), MAX_CONTENT_LENGTH=settings.max_body_bytes
     )

@@ -13,8 +13,9 @@ from relay.pipe import Pipe
 from relay.sse import WholeLines, encode
 from relay.upstream import Call
 
-# What the end of a completion looks like. Looked for only once the stream is over, in its last blocks: text that a
-# model writes stands inside JSON, where its quotes are escaped, so that it can never look like this.
+# What the end of a completion looks like. Looked for only once the stream is over, in its last blocks, each of which
+# begins with a line: text that a model writes stands inside JSON, where its quotes are escaped, so that it can never
+# look like this.
 _END = re.compile(rb'(?:^|[\r\n])data: ?(?:\[DONE\]|\{ ?"error")|"finish_reason" ?: ?"[^"]')
 _BLOCKS_AT_THE_END, _BYTES_OF_EACH = 32, 4096
 
@@ -34,13 +35,13 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> None:
         block = lines.feed(chunk)
         if not block:
             return False
-        seen.append(block[-_BYTES_OF_EACH:])
+        seen.append(block if len(block) <= _BYTES_OF_EACH else b":" + block[-_BYTES_OF_EACH:])  # not a line's beginning
         return not pipe.put_now(block)
 
     try:
         while call.read(take):
             pipe.put(block)  # the reader is slow: it is waited for here, and not in the event loop
-        if not _END.search(b"".join(seen) + lines.rest):
+        if not any(map(_END.search, (lines.rest, *reversed(seen)))):  # the newest first: there it stands
             raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
         last = lines.rest
     except TalkaboutError as error:

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from relay.framing import Chunked, Counted, Framing, UntilClosed
 from relay.line import Line
@@ -67,6 +67,15 @@ def _fulfil(future: Future[socket.socket], connect: Callable[[], socket.socket])
         future.set_result(sock)
     except InvalidStateError:
         sock.close()
+
+
+def _family(host: str) -> int:
+    """Tell which kind of address this is; 0: it is a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return family
+    return 0
 
 
 def _shutdown(sock: socket.socket) -> Callable[[], object]:
@@ -131,7 +140,6 @@ class Connection(HTTPConnection):
 
     line: Line
     pool: Pool
-    _twin: socket.socket | None = None
 
     def response_class(self, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Make a response that keeps to the line too."""
@@ -155,11 +163,24 @@ class Connection(HTTPConnection):
         self.pool._put_conn(self)
 
     def _new_conn(self) -> socket.socket:
-        sock = _aside(super()._new_conn, self.line)
+        family = _family(self.host)
+        sock = self._straight(family) if family else _aside(super()._new_conn, self.line)
         sock.settimeout(max(self.line.ends - monotonic(), 0.001))
-        # TLS takes the descriptor away from this object while it shakes hands; a second one can be shut down meanwhile.
-        self._twin = sock.dup()
-        self.line.hold(_shutdown(self._twin))
+        return sock
+
+    def _straight(self, family: int) -> socket.socket:
+        """Connect to an address, which nobody has to look up: no thread, and only this socket to be cut."""
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            self.line.hold(_shutdown(sock))
+            sock.settimeout(self.line.left())
+            sock.connect((self.host, self.port))
+        except OSError as exc:
+            sock.close()
+            # As urllib3 says it: a connection that was reset (as by a cut) would pass for one that was made.
+            raise NewConnectionError(self, f"Failed to establish a new connection: {exc}") from exc
         return sock
 
     @property
@@ -179,12 +200,8 @@ class Connection(HTTPConnection):
     def connect(self) -> None:
         """Connect, in the time that the line allows."""
         self.line = _current.line
-        try:
-            super().connect()
-            self._ready(self.sock, reused=False)
-        finally:
-            if self._twin:
-                self._twin.close()
+        super().connect()
+        self._ready(self.sock, reused=False)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send a request of urllib3's on the line of the current thread."""
@@ -200,4 +217,20 @@ class Connection(HTTPConnection):
 
 
 class TlsConnection(Connection, HTTPSConnection):
-    """The same with TLS."""
+    """The same with TLS, which takes the descriptor away from its socket while it shakes hands: a twin is cut then."""
+
+    _twin: socket.socket | None = None
+
+    def connect(self) -> None:
+        """Connect and shake hands, in the time that the line allows."""
+        try:
+            super().connect()
+        finally:
+            if self._twin:
+                self._twin.close()
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._twin = sock.dup()
+        self.line.hold(_shutdown(self._twin))
+        return sock

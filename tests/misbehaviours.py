@@ -125,6 +125,13 @@ def long_events() -> list[bytes]:
     return [*said, event({}, "stop"), done()]
 
 
+def says_done() -> bytes:
+    """Write an event whose text has the end marker where the relay's memory of it begins."""
+    said = event({"content": "x" * 1000 + "data: [DONE]" + "x" * 5000})
+    too_much = len(said) - said.index(b"data: [DONE]") - 4096
+    return said.replace(b"x" * too_much + b'"', b'"')
+
+
 Behaviour = Callable[[Exchange], bool | None]
 
 
@@ -360,6 +367,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cookies": stream(*events(), Set_Cookie="user=alice; Path=/"),
     "cut-mid-chunk": cut_mid_chunk,
     "cut-clean": stream(*opening()),
+    "cut-behind-a-word": stream(says_done()),
     "cut-in-line": stream(*opening(), b'data: {"choices": [{"ind'),
     "finish-empty": stream(*opening(), event({}, "")),
     "cut-close-delimited": cut_close_delimited,

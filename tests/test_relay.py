@@ -91,6 +91,13 @@ def test_a_relay_that_was_cut_leaves_no_block_without_data(
     assert all(block.startswith(b"data: {") for block in blocks)
 
 
+def test_a_long_text_that_says_how_streams_end_has_not_ended(
+    upstream_server: MisbehavingServer, tmp_path: Path
+) -> None:
+    response = ask(upstream_server, tmp_path, "cut-behind-a-word", "/talkeAbout")
+    assert len(response.data) > 5000 and response.data.endswith(b'"type":"upstream_error"}}\n\n')
+
+
 @pytest.mark.parametrize("behaviour", WHOLE)
 def test_the_relay_adds_nothing_to_a_whole_answer(
     upstream_server: MisbehavingServer, tmp_path: Path, behaviour: str

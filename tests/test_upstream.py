@@ -446,13 +446,21 @@ def test_a_stop_while_the_name_is_looked_up(
 ) -> None:
     resolver = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", resolver)
-    reading = Reading(make(upstream_server, "normal", timeouts=Timeouts(connect=60)))
+    by_name = upstream_server.url.replace("127.0.0.1", "localhost")
+    reading = Reading(Upstream("test", f"{by_name}/normal", timeouts=Timeouts(connect=60)))
     assert resolver.asked.wait(SOON_S)
     assert stopped(reading)
     resolver.answer.set()
     for thread in [thread for thread in threading.enumerate() if thread.name == "connect"]:
         thread.join(10)
     assert upstream_server.requests == []
+
+
+def test_an_address_is_not_looked_up(upstream_server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolver = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    assert read(make(upstream_server, "normal"))
+    assert not resolver.asked.is_set()
 
 
 def test_a_stop_while_it_waits_to_try_again(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Request, current_app, redirect, render_template, request, session
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Blueprint, Flask, Request, Response, current_app, redirect, render_template, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
@@ -27,6 +28,11 @@ class Cookies(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Look for the session; where no cookie came at all, what reads one need not be made."""
         return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Write the session; where nothing was in it and nobody has looked, there is nothing to say."""
+        if session or session.accessed or session.modified:
+            super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Follow the scheme of the request; gunicorn has it from the proxies that it trusts."""
@@ -68,8 +74,9 @@ def leave() -> AnyResponse:
 
 
 def _guard() -> AnyResponse | None:
-    if request.method not in ("GET", "HEAD", "OPTIONS") and "Authorization" not in request.headers:
-        _refuse_other_sites()
+    environ = request.environ  # which has the headers without a search
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and "HTTP_AUTHORIZATION" not in environ:
+        _refuse_other_sites(environ)
     users = current_app.config["TALKABOUT_USERS"]
     if users is None or request.endpoint in _OPEN_TO_ALL or token_digest() in users:
         return None
@@ -78,10 +85,10 @@ def _guard() -> AnyResponse | None:
     raise Unauthorized("A valid token is needed.", www_authenticate=WWWAuthenticate("bearer"))
 
 
-def _refuse_other_sites() -> None:
+def _refuse_other_sites(environ: Mapping[str, str]) -> None:
     """Refuse a write that another site's page makes with this browser's cookie: by Fetch Metadata, else by Origin."""
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    origin = environ.get("HTTP_ORIGIN")
     foreign = site not in ("same-origin", "none") if site else origin and urlsplit(origin).netloc != request.host
     if foreign:
         raise Forbidden("This request came from another site.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from urllib.parse import parse_qsl
 
@@ -64,37 +64,30 @@ def _multipart(body: bytes) -> dict[str, str]:
 def _read() -> bytes:
     """Read the whole body; one more byte than allowed tells a chunked body that is too long from one that just fits."""
     limit: int = current_app.config["MAX_CONTENT_LENGTH"]
-    if (request.content_length or 0) > limit:
+    length = request.content_length
+    if (length or 0) > limit:
         raise RequestEntityTooLarge
+    environ = request.environ
+    cancel = _hang_up_in_time(environ.get("gunicorn.socket"))
     try:
-        with _in_time():
-            data: bytes = request.environ["wsgi.input"].read(_expected(limit))
+        data: bytes = environ["wsgi.input"].read(limit + 1 if length is None else length)
     except (OSError, ParseException) as exc:  # gunicorn: too late, the client went away, or a bad chunk
         raise BadRequest("The body could not be read.") from exc
+    finally:
+        cancel()
     if len(data) > limit:
         raise RequestEntityTooLarge
     return data
 
 
-@contextmanager
-def _in_time() -> Iterator[None]:
+def _hang_up_in_time(connection: socket.socket | None) -> Callable[[], object]:
     """Bound how long a body may take: gunicorn waits for ever, and only so many requests can wait."""
-    connection = request.environ.get("gunicorn.socket")
     if connection is None:
-        yield
-        return
-    cancel = after(services().settings.body_timeout_s, partial(_hang_up, connection))
-    try:
-        yield
-    finally:
-        cancel()
+        return bool
+    return after(services().settings.body_timeout_s, partial(_hang_up, connection))
 
 
 def _hang_up(connection: socket.socket) -> None:
     """Let whoever reads from it find its end; the answer can still be written."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RD)
-
-
-def _expected(limit: int) -> int:
-    return limit + 1 if request.content_length is None else request.content_length

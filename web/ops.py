@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import cache
 
 from flask import Blueprint, Flask, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 ops = Blueprint("ops", __name__)
 
 REQUESTS = Counter("talkabout_requests", "Requests by endpoint and status.", ["endpoint", "status"])
+_requests = cache(REQUESTS.labels)
 
 
 def init_app(app: Flask) -> None:
@@ -27,7 +29,7 @@ def init_app(app: Flask) -> None:
 
 
 def _count(response: Response) -> Response:
-    REQUESTS.labels(request.endpoint or "none", response.status_code).inc()
+    _requests(request.endpoint or "none", response.status_code).inc()
     return response
 
 

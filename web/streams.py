@@ -59,9 +59,10 @@ class Stream:
         self.source = source
         self.user = user
         self.resumable = resumable
-        self.cut_key = request.args.get("cut", "")
+        environ = request.environ
+        self.cut_key = request.args.get("cut", "") if environ.get("QUERY_STRING") else ""
         self._streams = streams
-        self.client = Client(request.environ)
+        self.client = Client(environ)
 
     def response(self, mimetype: str = EVENT_STREAM, headers: Mapping[str, str] | None = None) -> Response:
         """Stream the source; the headers leave at once."""
