@@ -3,7 +3,8 @@
     append, offer ──> pending ──commit──> journal ──> local readers
 
 One commit runs at a time, and what arrives meanwhile joins the next; so under load commits grow, and at low load an
-event waits for nothing. Commit, then publish. While the journal cannot be written everything is kept and tried again.
+event waits for nothing. News go along. Commit, then publish. While the journal cannot be written everything is kept
+and tried again.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from answers.backlog import Backlog, Progress
-from answers.journal import Batch, Journal
+from answers.journal import Batch, Journal, News
 from relay.errors import Draining, JournalError
 from relay.loop import Lock
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 FLUSH_S = 3.0
+NEWS_KEPT = 10_000
+NEWS_AT_ONCE = 500  # as COMMIT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,9 @@ class Audience(Protocol):
     def end(self, stream: str) -> None:
         """Take note that a stream is not written here any more, if it was."""
 
+    def look(self, stream: str) -> None:
+        """Take note that the journal has news of a stream."""
+
 
 class Writer:
     """Write batches into the journal, then publish them, a stream's entries always in their order.
@@ -54,6 +60,7 @@ class Writer:
         self._room = threading.Event()  # a Condition on a plain lock would let others run while it has it, under gevent
         self._filled = threading.Event()
         self._streams: dict[str, Progress] = {}
+        self._news: list[News] = []
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._idle = False  # to wake the thread costs more than the rest of an append
@@ -73,9 +80,16 @@ class Writer:
             if self._closed or self._thread is None or not self._backlog.add(batch):
                 return False
             state.appended = batch.entries[-1].seq
-            if self._idle:
-                self._idle = False
-                self._filled.set()
+            self._wake()
+            return True
+
+    def tell(self, news: News) -> bool:
+        """Hand news over, for the next commit, without ever waiting; false as for `offer`."""
+        with self._lock:
+            if self._closed or self._thread is None or len(self._news) >= NEWS_KEPT:
+                return False
+            self._news.append(news)
+            self._wake()
             return True
 
     def append(self, batch: Batch) -> None:
@@ -150,9 +164,15 @@ class Writer:
         with self._lock:
             for state in self._streams.values():
                 state.let_go(whatever=True)
-            lost = self._backlog.bytes
-        if lost:
-            log.error("%d bytes of events are lost: %s", lost, self._trouble or "no time was left")
+            lost, news = self._backlog.bytes, len(self._news)
+        if lost or news:
+            why = self._trouble or "no time was left"
+            log.error("%d bytes of events and %d news are lost: %s", lost, news, why)
+
+    def _wake(self) -> None:
+        if self._idle:
+            self._idle = False
+            self._filled.set()
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -163,34 +183,38 @@ class Writer:
                     self._thread = thread
 
     def _run(self) -> None:
-        while batches := self._next():
-            refused = self._commit(batches)
+        while taken := self._next():
+            batches, news = taken
+            refused = self._commit(batches, news)
             if refused is None:
                 return
+            del self._news[: len(news)]
             self._publish([batch for batch in batches if batch.stream not in refused] if refused else batches)
             for stream, on_fenced in self._settle(batches, refused):
                 log.warning("%s is written elsewhere", stream)
                 self._audience.end(stream)
                 _call(on_fenced)
+            for stream in {each.stream for each in news}:
+                self._audience.look(stream)
 
-    def _next(self) -> list[Batch]:
+    def _next(self) -> tuple[list[Batch], list[News]] | None:
         """Take what waits, one batch per stream; nothing after the end."""
         while True:
             with self._lock:
-                if self._backlog:
-                    return self._backlog.take()
+                if self._backlog or self._news:
+                    return self._backlog.take(), self._news[:NEWS_AT_ONCE]
                 if self._closed:
-                    return []
+                    return None
                 self._idle = True
                 self._filled.clear()
             self._filled.wait()
 
-    def _commit(self, batches: list[Batch]) -> set[str] | None:
+    def _commit(self, batches: list[Batch], news: list[News]) -> set[str] | None:
         """Commit, however often it takes; None if the writer was closed before it could."""
         pause, began = FIRST_PAUSE_S, time.monotonic()
         while True:
             try:
-                refused = self._journal.commit(batches)
+                refused = self._journal.commit(batches, news)
             except JournalError as error:
                 self._say_trouble(str(error))
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from sqlalchemy import insert
 
 from answers.conversations import Conversation
 from answers.database import Database
+from answers.entries import Batch, News
 from answers.export import as_markdown
 from answers.migrate import migrate
+from answers.sqlite_journal import SqliteJournal
 from answers.store import AnswerRow, Store
 from answers.tables import conversations, messages
 from answers.tree import title_of
@@ -231,6 +233,24 @@ def test_an_answer_that_ends_or_goes_on_changes_its_conversation(client: FlaskCl
     assert [event.event for event in news(client, 3)][2:] == ["conversation.changed"]
     here(client).producers.go_on(stopped)
     assert [event.event for event in news(client, 4)][3:] == ["conversation.changed"]
+
+
+def test_what_is_told_of_an_answer_goes_with_the_commits_of_its_events(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[tuple[list[int], int]] = []
+    commit = SqliteJournal.commit
+
+    def noted(self: SqliteJournal, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
+        commits.append(([entry.seq for batch in batches for entry in batch.entries if entry.final], len(news)))
+        return commit(self, batches, news)
+
+    monkeypatch.setattr(SqliteJournal, "commit", noted)
+    monkeypatch.setattr(SqliteJournal, "publish", None)  # a transaction of its own, which would fail
+    row = here(client).begin(owner(client), "x", "poem")
+    list(here(client).readers.follow(here(client).producers.stop(row), 0))
+    assert [event.event for event in news(client, 2)] == ["conversation.created", "conversation.changed"]
+    assert [told for ends, told in commits if ends] == [1]
 
 
 def test_an_answer_that_is_being_written_shows_its_text_so_far(
