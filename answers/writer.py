@@ -156,10 +156,10 @@ class Writer:
             self._closed = True
             self._filled.set()
             self._room.set()
-        if self._thread is not None:
-            self._thread.join(flush_s)
+        if thread := self._thread:
+            thread.join(flush_s)
             self._given_up.set()
-            self._thread.join()
+            thread.join()
         self._given_up.set()
         with self._lock:
             for state in self._streams.values():
@@ -175,12 +175,18 @@ class Writer:
             self._filled.set()
 
     def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             with self._starting:
-                if self._thread is None or not self._thread.is_alive():
-                    thread = threading.Thread(target=self._run, daemon=True)
+                if self._thread is None:
+                    thread = threading.Thread(target=self._run_to_end, daemon=True)
                     thread.start()
                     self._thread = thread
+
+    def _run_to_end(self) -> None:
+        try:
+            self._run()
+        finally:  # whoever comes next starts another one; to ask a thread if it lives costs two switches under gevent
+            self._thread = None
 
     def _run(self) -> None:
         while taken := self._next():

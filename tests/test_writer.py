@@ -18,6 +18,7 @@ from answers.journal import Batch, Entry, News
 from answers.sqlite_journal import SqliteJournal
 from answers.writer import Writer
 from relay.errors import Draining, JournalError
+from relay.loop import spawn
 from tests.file_lock import FileLock
 from tests.patched import run_patched
 
@@ -379,6 +380,16 @@ def test_the_writer_is_woken_once_a_commit_and_not_once_an_event(journal: Watche
     assert writer.durable("a", 100, LONG)
     assert (Counted.wakes - before, len(journal.commits)) == (0, 2)
     writer.close()
+
+
+@pytest.mark.skipif(not monkey.is_module_patched("socket"), reason="threads run whenever they can")
+def test_an_append_that_finds_room_lets_nobody_else_run(writer: Writer) -> None:
+    writer.append(batch("a", 1))
+    others: list[str] = []
+    spawn(lambda: others.append("ran"))
+    writer.begin("b", 0, lambda: None)
+    writer.append(batch("b", 1))
+    assert writer.tell(news("channel", 1)) and not others
 
 
 def test_what_is_written_here_is_said_at_its_beginning_and_its_end(
