@@ -167,6 +167,7 @@ class Producers:
         producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         if not entries:
             answer.open()
+            answer.phase("connecting")  # with the same commit: nothing is waited for in between
         with self._lock:
             self._running[row.id] = producer
         try:

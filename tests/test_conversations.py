@@ -15,7 +15,7 @@ from sqlalchemy import insert
 
 from answers.conversations import Conversation
 from answers.database import Database
-from answers.entries import Batch, News
+from answers.entries import Batch, Entry, News
 from answers.export import as_markdown
 from answers.migrate import migrate
 from answers.sqlite_journal import SqliteJournal
@@ -235,14 +235,14 @@ def test_an_answer_that_ends_or_goes_on_changes_its_conversation(client: FlaskCl
     assert [event.event for event in news(client, 4)][3:] == ["conversation.changed"]
 
 
-def test_what_is_told_of_an_answer_goes_with_the_commits_of_its_events(
+def test_an_answer_s_opening_its_end_and_what_is_told_of_it_are_two_commits(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits: list[tuple[list[int], int]] = []
+    commits: list[tuple[list[Entry], int]] = []
     commit = SqliteJournal.commit
 
     def noted(self: SqliteJournal, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
-        commits.append(([entry.seq for batch in batches for entry in batch.entries if entry.final], len(news)))
+        commits.append(([entry for batch in batches for entry in batch.entries], len(news)))
         return commit(self, batches, news)
 
     monkeypatch.setattr(SqliteJournal, "commit", noted)
@@ -250,7 +250,8 @@ def test_what_is_told_of_an_answer_goes_with_the_commits_of_its_events(
     row = here(client).begin(owner(client), "x", "poem")
     list(here(client).readers.follow(here(client).producers.stop(row), 0))
     assert [event.event for event in news(client, 2)] == ["conversation.created", "conversation.changed"]
-    assert [told for ends, told in commits if ends] == [1]
+    assert [told for entries, told in commits if entries and entries[-1].final] == [1]
+    assert [entry.seq for entry in commits[0][0]] == [1, 2] and b'"connecting"' in commits[0][0][1].block
 
 
 def test_an_answer_that_is_being_written_shows_its_text_so_far(
