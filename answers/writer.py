@@ -1,10 +1,9 @@
 """The writer: carries what all producers of a worker write into the journal, in as few commits as it takes.
 
-    append, offer ──> pending ──commit──> journal ──> local readers
+    append, offer, tell ──> pending ──commit──> journal ──> local readers
 
 One commit runs at a time, and what arrives meanwhile joins the next; so under load commits grow, and at low load an
-event waits for nothing. News go along. Commit, then publish. While the journal cannot be written everything is kept
-and tried again.
+event waits for nothing. Commit, then publish. While the journal cannot be written everything is kept and tried again.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from answers.backlog import Backlog, Progress
+from answers.audience import Audience, say_fenced
+from answers.backlog import NEWS_AT_ONCE, Backlog, Progress
 from answers.journal import Batch, Journal, News
 from relay.errors import Draining, JournalError
 from relay.loop import Lock
@@ -24,26 +23,8 @@ from relay.loop import Lock
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 FLUSH_S = 3.0
-NEWS_KEPT = 10_000
-NEWS_AT_ONCE = 500  # as COMMIT_BYTES
 
 log = logging.getLogger(__name__)
-
-
-class Audience(Protocol):
-    """Whom the writer tells what it writes: answers.follow.Follower."""
-
-    def begin(self, stream: str, last: int) -> None:
-        """Take note that all that comes of a stream behind the seq `last` is written here."""
-
-    def publish(self, batches: Sequence[Batch]) -> None:
-        """Take what has been written."""
-
-    def end(self, stream: str) -> None:
-        """Take note that a stream is not written here any more, if it was."""
-
-    def look(self, stream: str) -> None:
-        """Take note that the journal has news of a stream."""
 
 
 class Writer:
@@ -60,7 +41,6 @@ class Writer:
         self._room = threading.Event()  # a Condition on a plain lock would let others run while it has it, under gevent
         self._filled = threading.Event()
         self._streams: dict[str, Progress] = {}
-        self._news: list[News] = []
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._idle = False  # to wake the thread costs more than the rest of an append
@@ -86,11 +66,10 @@ class Writer:
     def tell(self, news: News) -> bool:
         """Hand news over, for the next commit, without ever waiting; false as for `offer`."""
         with self._lock:
-            if self._closed or self._thread is None or len(self._news) >= NEWS_KEPT:
-                return False
-            self._news.append(news)
-            self._wake()
-            return True
+            taken = not self._closed and self._thread is not None and self._backlog.tell(news)
+            if taken:
+                self._wake()
+            return taken
 
     def append(self, batch: Batch) -> None:
         """Hand a batch over as `offer` does; waits while there is no room.
@@ -164,10 +143,9 @@ class Writer:
         with self._lock:
             for state in self._streams.values():
                 state.let_go(whatever=True)
-            lost, news = self._backlog.bytes, len(self._news)
-        if lost or news:
-            why = self._trouble or "no time was left"
-            log.error("%d bytes of events and %d news are lost: %s", lost, news, why)
+            lost = self._backlog.bytes, len(self._backlog.news), self._trouble or "no time was left"
+        if any(lost[:2]):
+            log.error("%d bytes of events and %d news are lost: %s", *lost)
 
     def _wake(self) -> None:
         if self._idle:
@@ -178,37 +156,36 @@ class Writer:
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    thread = threading.Thread(target=self._run_to_end, daemon=True)
+                    thread = threading.Thread(target=self._run, daemon=True)
                     thread.start()
                     self._thread = thread
 
-    def _run_to_end(self) -> None:
+    def _run(self) -> None:
         try:
-            self._run()
+            while (taken := self._next()) and self._carry(*taken):
+                pass
         finally:  # whoever comes next starts another one; to ask a thread if it lives costs two switches under gevent
             self._thread = None
 
-    def _run(self) -> None:
-        while taken := self._next():
-            batches, news = taken
-            refused = self._commit(batches, news)
-            if refused is None:
-                return
-            del self._news[: len(news)]
+    def _carry(self, batches: list[Batch], news: list[News]) -> bool:
+        refused = self._commit(batches, news)
+        if refused is not None:
+            del self._backlog.news[: len(news)]
             self._publish([batch for batch in batches if batch.stream not in refused] if refused else batches)
             for stream, on_fenced in self._settle(batches, refused):
                 log.warning("%s is written elsewhere", stream)
                 self._audience.end(stream)
-                _call(on_fenced)
+                say_fenced(on_fenced)
             for stream in {each.stream for each in news}:
                 self._audience.look(stream)
+        return refused is not None
 
     def _next(self) -> tuple[list[Batch], list[News]] | None:
         """Take what waits, one batch per stream; nothing after the end."""
         while True:
             with self._lock:
-                if self._backlog or self._news:
-                    return self._backlog.take(), self._news[:NEWS_AT_ONCE]
+                if self._backlog:
+                    return self._backlog.take(), self._backlog.news[:NEWS_AT_ONCE]
                 if self._closed:
                     return None
                 self._idle = True
@@ -266,11 +243,3 @@ class Writer:
                         del self._streams[batch.stream]
             self._room.set()
         return fenced
-
-
-def _call(callback: Callable[[], None] | None) -> None:
-    try:
-        if callback is not None:
-            callback()
-    except Exception:  # the edge of the writer: one answer's fault must not stop all the others
-        log.exception("a refused stream's producer could not be told")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from gevent import monkey
 
-from answers import sqlite_file
+from answers import backlog, sqlite_file
 from answers import writer as writer_module
 from answers.backlog import COMMIT_BYTES
 from answers.journal import Batch, Entry, News
@@ -275,7 +275,7 @@ def test_news_wait_for_no_event(journal: Watched, writer: Writer) -> None:
 def test_news_are_not_taken_where_they_would_not_be_written(
     journal: Watched, published: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "NEWS_KEPT", 1)
+    monkeypatch.setattr(backlog, "NEWS_KEPT", 1)
     writer = Writer(journal, published, 1 << 20)
     assert not writer.tell(news("channel", 1))  # it does not run yet
     hold(writer, journal)
