@@ -74,7 +74,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     journal = open_journal(settings, data_dir)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
-    channels = Channels(journal, follower, settings)
+    channels = Channels(journal, follower, settings, writer.tell)
     tell = partial(tell_of_answer, channels)
     producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
     return Services(

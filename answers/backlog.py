@@ -9,21 +9,24 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from answers.entries import Batch, Entry
+from answers.entries import Batch, Entry, News
 
 COMMIT_BYTES = 1 << 20  # what waits after an outage goes in pieces, since SQLite blocks the worker while it commits
+NEWS_AT_ONCE = 500  # for the same reason
+NEWS_KEPT = 10_000
 
 
 class Backlog:
-    """Keep what waits; `bytes` counts what was taken too, until it is `done`."""
+    """Keep what waits; `bytes` counts what was taken too, until it is `done`, and `news` go when they are written."""
 
     def __init__(self, max_bytes: int) -> None:
         self.bytes = 0
+        self.news: list[News] = []
         self._max_bytes = max_bytes
         self._batches: deque[tuple[Batch, int]] = deque()
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._batches) + len(self.news)
 
     def add(self, batch: Batch) -> bool:
         """Take a batch, if there is room; what is larger than all the room goes alone."""
@@ -32,6 +35,13 @@ class Backlog:
             return False
         self._batches.append((batch, size))
         self.bytes += size
+        return True
+
+    def tell(self, news: News) -> bool:
+        """Take news, if there is room."""
+        if len(self.news) >= NEWS_KEPT:
+            return False
+        self.news.append(news)
         return True
 
     def take(self) -> list[Batch]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import unicodedata
+import uuid
 from collections.abc import Callable
+from functools import partial
 
 from answers.follow import Follower
-from answers.journal import Journal
+from answers.journal import Journal, News
 from relay.emitter import terminal_data
 from relay.errors import BadUserId, TalkaboutError
 from relay.pipe import Pipe
@@ -19,19 +22,32 @@ _CURSOR = re.compile(r"[0-9]{1,18}")
 
 
 class Channels:
-    """Publish to and follow the channels of all users."""
+    """Publish to and follow the channels of all users; `tell` is the writer's."""
 
-    def __init__(self, journal: Journal, follower: Follower, settings: Settings) -> None:
+    def __init__(self, journal: Journal, follower: Follower, settings: Settings, tell: Callable[[News], bool]) -> None:
         self._journal = journal
         self._follower = follower
         self._keep = settings.channel_keep_events
+        self._tell = tell
+        self._told = map(f"{uuid.uuid4().hex}:{{}}".format, itertools.count())
 
     def publish(self, user: str, data_json: str, event: str | None = None) -> str:
         """Publish an event to a user's channel, on every worker, and return its id.
 
         Raises BadUserId, BadEventField for an event that no stream can carry, and JournalError.
         """
-        return str(self._publish(_channel(user), lambda seq: encode(data_json, event, str(seq))))
+        return str(self._publish(_channel(user), partial(_block, data_json, event)))
+
+    def tell(self, user: str, data_json: str, event: str) -> None:
+        """Publish as `publish` does, but with what the writer commits next, and only then: no id, and no wait for it.
+
+        Raises BadUserId and BadEventField, and JournalError where the writer takes nothing.
+        """
+        stream = _channel(user)
+        make_block = partial(_block, data_json, event)
+        make_block(1)  # raises here what nobody could do anything about in the writer
+        if not self._tell(News(stream, make_block, self._keep, next(self._told))):
+            self._publish(stream, make_block)
 
     def announce(self, stream: str, text: str) -> None:
         """Tell every listener of a stream a text, on every worker; no user can read or write there."""
@@ -62,9 +78,15 @@ class Channels:
 
 def _channel(user: str) -> str:
     """Name the journal's stream of a user's channel."""
-    if not 1 <= len(user) <= 128 or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in user):
+    # What can be printed has none of either, and is told within a tenth of the time.
+    has_controls = not user.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cs") for letter in user)
+    if not 1 <= len(user) <= 128 or has_controls:
         raise BadUserId(f"expected 1 to 128 characters without control characters, got {user[:160]!r}")
     return f"channel:{user}"
+
+
+def _block(data_json: str, event: str | None, seq: int) -> bytes:
+    return encode(data_json, event, str(seq))
 
 
 def _cursor(last_event_id: str | None, last: int) -> int | None:

@@ -12,11 +12,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from answers.prepared import Transaction
@@ -49,6 +49,7 @@ class Database:
         self.engine = _engine(_url(settings))
         self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._driver: Any = self.engine.dialect.loaded_dbapi
+        self._kept: list[PoolProxiedConnection] = []
         self._turn: AbstractContextManager[Any] = threading.Lock() if self._is_sqlite else nullcontext()
 
     def read(self, work: Callable[[Transaction], T]) -> T:
@@ -83,17 +84,40 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; the next call opens one again."""
+        while self._kept:
+            self._kept.pop().close()
         self.engine.dispose()
 
     def _transact(self, begin: str, work: Callable[[Transaction], T]) -> T:
         """Do without SQLAlchemy's own Connection: its begin and commit take longer than a short transaction does."""
-        with closing(self.engine.raw_connection()) as connection:  # what is not committed is rolled back
+        connection = self._take()
+        try:
             cursor = connection.cursor()
             if self._is_sqlite:
                 cursor.execute(begin)
             result = work(Transaction(cursor, self.engine.dialect))
             connection.commit()
+        except BaseException:
+            connection.close()  # which rolls back
+            raise
+        self._give_back(connection)
         return result
+
+    def _take(self) -> PoolProxiedConnection:
+        """Take a connection: to SQLite apart from the pool, whose care for it costs as much as a statement."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            connection = self.engine.raw_connection()
+        if self._is_sqlite:
+            connection.detach()
+        return connection
+
+    def _give_back(self, connection: PoolProxiedConnection) -> None:
+        if self._is_sqlite and not self._kept:  # one is enough, since nothing yields in a transaction
+            self._kept.append(connection)
+        else:
+            connection.close()
 
     def _with_connection(self, work: Callable[[Connection], T], **options: bool) -> T:
         with self.engine.execution_options(**options).begin() as connection:

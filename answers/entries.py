@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -23,3 +24,17 @@ class Batch(NamedTuple):
     stream: str
     owner: str
     entries: list[Entry]
+
+
+class News(NamedTuple):
+    """Hold one entry that the journal numbers itself, in a stream that anybody writes to without a lease.
+
+    `make_block` gets the seq and returns the block; it must only compute, raises nothing, and may be called again. Of
+    the stream's older entries about the `keep` newest stay. `by` is nobody else's, so that what is tried again is
+    written once.
+    """
+
+    stream: str
+    make_block: Callable[[int], bytes]
+    keep: int
+    by: str

@@ -1,6 +1,6 @@
 """The journal: append-only streams of encoded events, which every worker reads and writes.
 
-    answers/entries.py ── Entry, Batch
+    answers/entries.py ── Entry, Batch, News
       answers/sqlite_journal.py    one machine: a file that all workers open; no server
       answers/redis_journal.py     several machines: Redis Streams
     answers/journal.py ── the interface (below)
@@ -19,13 +19,13 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from answers.entries import Batch, Entry
+from answers.entries import Batch, Entry, News
 from answers.redis_journal import RedisJournal
 from answers.sqlite_journal import SqliteJournal
 from relay.errors import SettingError
 from relay.settings import Settings
 
-__all__ = ["Batch", "Entry", "Journal", "open_journal", "read_all"]
+__all__ = ["Batch", "Entry", "Journal", "News", "open_journal", "read_all"]
 
 _READ_AT_ONCE = 500
 
@@ -33,8 +33,10 @@ _READ_AT_ONCE = 500
 class Journal(Protocol):
     """Keep the streams. Any thread may call any method; each raises JournalError when it cannot do its work."""
 
-    def commit(self, batches: Sequence[Batch]) -> set[str]:
+    def commit(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
         """Write all batches, one a stream, in ONE commit; return the streams that were refused, and not written.
+
+        News go with it, in their order, each under the next seq of its stream; none is refused.
 
         A batch is refused if the lease is another's or nobody's (one that has run out and that nobody has taken since
         is still its owner's), or if its first seq is not the next one. Trying the very same batch again is safe: if

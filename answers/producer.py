@@ -121,9 +121,7 @@ class Producer:
             self.answer.phase("recovering")
             if not kept and self.answer.reasoning:
                 self.answer.reset(keep=False)  # a thought cannot be gone on with
-        else:
-            self.answer.phase("connecting")
-        self._flush()
+            self._flush()
         call = self._call = self._ask.call(kept)
         if self._stopped_at is not None or self._left.is_set():
             raise UpstreamStopped("stopped")

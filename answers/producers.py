@@ -167,6 +167,7 @@ class Producers:
         producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
         if not entries:
             answer.open()
+            answer.phase("connecting")  # with the same commit: nothing is waited for in between
         with self._lock:
             self._running[row.id] = producer
         try:
@@ -187,9 +188,9 @@ class Producers:
         outcome = {"content": answer.content, "reasoning": answer.reasoning, "close_ms": close_ms, **answer.facts()}
         pen.settle()
         row = self._keep(pen, state, {**outcome, "error": error.code if error else None})
-        pen.end(state, error)
         if row is not None:
-            self._tell(row)
+            self._tell(row)  # before the last event, whose commit takes it along
+        pen.end(state, error)
 
     def _keep(self, pen: Pen, state: str, outcome: dict[str, Any]) -> AnswerRow | None:
         """Write into the database how an answer ended, however long it is away; None if the answer was deleted."""

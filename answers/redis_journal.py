@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from answers.entries import Batch, Entry
+from answers.entries import Batch, Entry, News
 from answers.redis_line import Command, RedisLine, call
 from answers.redis_scripts import (
     BOUNDS,
@@ -62,8 +62,10 @@ class RedisJournal:
         self._ended: set[str] = set()  # still in the index of the leases
         self._aged: set[str] = set()  # in the index of what may be pruned, which leaves them there as they have a lease
 
-    def commit(self, batches: Sequence[Batch]) -> set[str]:
-        """Write all batches in one pipeline and return the streams that were refused."""
+    def commit(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
+        """Write all batches in one pipeline and return the streams that were refused; news go one by one before it."""
+        for each in news:
+            self.publish(each.stream, each.make_block, each.keep)
         if not batches:
             return set()
         young = [batch.stream for batch in batches if batch.stream not in self._aged]

@@ -12,13 +12,15 @@ are looked through instead, and entered when there are FILED_AT_ONCE of them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from answers.entries import Entry
+from answers.entries import Entry, News
 
 FILED_AT_ONCE = 2048  # to look through them takes some 0.1 ms, to enter them 3 ms
 PRUNE_BATCH = 200
+TRIM_EVERY = 50  # what goes has to be looked for among the young entries
+TRIM_BATCH = 100  # a bound that was lowered costs many calls a little instead of one a lot
 
 STEPS = (
     (
@@ -117,9 +119,10 @@ def bounds(cursor: sqlite3.Cursor, stream: str) -> tuple[int, int]:
     return first, last
 
 
-def trim(cursor: sqlite3.Cursor, stream: str, upto: int, limit: int) -> None:
-    """Delete a stream's entries up to a seq, `limit` of them at most; its newest must stay."""
-    _delete(cursor, cursor.execute(_UP_TO, (stream, upto, limit)).fetchall())
+def keep_newest(cursor: sqlite3.Cursor, stream: str, last: int, keep: int) -> None:
+    """Delete now and then what a stream has more than its `keep` newest entries."""
+    if last > keep and last % min(keep // 20 + 1, TRIM_EVERY) == 0:
+        _delete(cursor, cursor.execute(_UP_TO, (stream, last - keep, TRIM_BATCH)).fetchall())
 
 
 def prune(cursor: sqlite3.Cursor, before: float) -> int:
@@ -151,3 +154,12 @@ class Ends:
         self._pos = at.pos
         last: int = self._last.get(stream) or cursor.execute(_LAST, (stream,)).fetchone()[0]
         return last
+
+    def number(self, cursor: sqlite3.Cursor, at: Head, news: Sequence[News]) -> list[Entry]:
+        """Give each of the news the next seq of its stream; as `last`."""
+        ends = {stream: self.last(cursor, at, stream) for stream in {each.stream for each in news}}
+        entries = []
+        for each in news:
+            ends[each.stream] = seq = ends[each.stream] + 1
+            entries.append(Entry(each.stream, seq, each.make_block(seq)))
+        return entries

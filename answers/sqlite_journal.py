@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from answers.entries import Batch, Entry
-from answers.sqlite_entries import STEPS, Ends, Head, append, bounds, head, prune, read, trim
+from answers.entries import Batch, Entry, News
+from answers.sqlite_entries import STEPS, Ends, Head, append, bounds, head, keep_newest, prune, read
 from answers.sqlite_file import SqliteFile
 
 T = TypeVar("T")
@@ -23,8 +23,6 @@ Known = tuple[str, int, int]  # who has a stream's lease, and where it ends, as 
 
 POLL_S = 0.035
 WAIT_LIMIT = 500
-TRIM_EVERY = 50  # what goes has to be looked for among the young entries
-TRIM_BATCH = 100
 
 _END = "SELECT coalesce(max(pos), 0) FROM entries"
 _NEWS = (
@@ -57,8 +55,8 @@ class SqliteJournal:
         self._pos: int | None = None
         self._forget()
 
-    def commit(self, batches: Sequence[Batch]) -> set[str]:
-        """Write all batches in one transaction and return the streams that were refused."""
+    def commit(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
+        """Write all batches and news in one transaction, and return the streams that were refused."""
 
         def work(cursor: sqlite3.Cursor) -> set[str]:
             at = head(cursor)
@@ -74,7 +72,7 @@ class SqliteJournal:
                     self._known[batch.stream] = batch.owner, entries[-1].seq, at.changes
                     if entries[-1].final:
                         ended.append((batch.stream, batch.owner))
-            append(cursor, at, new, time.time())
+            self._append(cursor, at, new, news)
             if ended:
                 cursor.executemany(_RELEASE, ended)
                 self._drop(stream for stream, _ in ended)
@@ -91,13 +89,7 @@ class SqliteJournal:
         """Append one entry that gets its seq here."""
 
         def work(cursor: sqlite3.Cursor) -> int:
-            at = head(cursor)
-            seq = self._ends.last(cursor, at, stream) + 1
-            append(cursor, at, [Entry(stream, seq, make_block(seq))], time.time())
-            if seq > keep and seq % min(keep // 20 + 1, TRIM_EVERY) == 0:
-                # In batches, so that a bound that was lowered costs many calls a little instead of one a lot.
-                trim(cursor, stream, seq - keep, TRIM_BATCH)
-            return seq
+            return self._append(cursor, head(cursor), [], [News(stream, make_block, keep, "")])[0].seq
 
         return self._write(work)
 
@@ -198,6 +190,14 @@ class SqliteJournal:
             raise
         finally:
             self._writes += 1
+
+    def _append(self, cursor: sqlite3.Cursor, at: Head, entries: list[Entry], news: Sequence[News]) -> list[Entry]:
+        """Append entries, and news under the next seqs of their streams, which are returned."""
+        numbered = self._ends.number(cursor, at, news) if news else []
+        append(cursor, at, entries + numbered, time.time())
+        for each, entry in zip(news, numbered, strict=True):
+            keep_newest(cursor, each.stream, entry.seq, each.keep)
+        return numbered
 
     def _forget(self) -> None:
         self._known: dict[str, Known] = {}

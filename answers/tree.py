@@ -6,9 +6,9 @@ These are the statements of transactions that others begin.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
-import uuid
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -71,8 +71,12 @@ class Asked(NamedTuple):
 
 
 def new_id() -> str:
-    """Make an id for a conversation or a message."""
-    return str(uuid.uuid4())
+    """Make an id for a conversation or a message: a UUID of version 7, which begins with the time.
+
+    What is made together lies together in every index then, so that a commit touches fewer pages.
+    """
+    ms, rest = time.time_ns() // 1_000_000, os.urandom(9).hex()
+    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{rest[:3]}-8{rest[3:6]}-{rest[6:]}"
 
 
 def is_id(text: str) -> bool:

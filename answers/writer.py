@@ -1,6 +1,6 @@
 """The writer: carries what all producers of a worker write into the journal, in as few commits as it takes.
 
-    append, offer ──> pending ──commit──> journal ──> local readers
+    append, offer, tell ──> pending ──commit──> journal ──> local readers
 
 One commit runs at a time, and what arrives meanwhile joins the next; so under load commits grow, and at low load an
 event waits for nothing. Commit, then publish. While the journal cannot be written everything is kept and tried again.
@@ -12,11 +12,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from answers.backlog import Backlog, Progress
-from answers.journal import Batch, Journal
+from answers.audience import Audience, say_fenced
+from answers.backlog import NEWS_AT_ONCE, Backlog, Progress
+from answers.journal import Batch, Journal, News
 from relay.errors import Draining, JournalError
 from relay.loop import Lock
 
@@ -25,19 +25,6 @@ LONGEST_PAUSE_S = 1.0
 FLUSH_S = 3.0
 
 log = logging.getLogger(__name__)
-
-
-class Audience(Protocol):
-    """Whom the writer tells what it writes: answers.follow.Follower."""
-
-    def begin(self, stream: str, last: int) -> None:
-        """Take note that all that comes of a stream behind the seq `last` is written here."""
-
-    def publish(self, batches: Sequence[Batch]) -> None:
-        """Take what has been written."""
-
-    def end(self, stream: str) -> None:
-        """Take note that a stream is not written here any more, if it was."""
 
 
 class Writer:
@@ -73,10 +60,16 @@ class Writer:
             if self._closed or self._thread is None or not self._backlog.add(batch):
                 return False
             state.appended = batch.entries[-1].seq
-            if self._idle:
-                self._idle = False
-                self._filled.set()
+            self._wake()
             return True
+
+    def tell(self, news: News) -> bool:
+        """Hand news over, for the next commit, without ever waiting; false as for `offer`."""
+        with self._lock:
+            taken = not self._closed and self._thread is not None and self._backlog.tell(news)
+            if taken:
+                self._wake()
+            return taken
 
     def append(self, batch: Batch) -> None:
         """Hand a batch over as `offer` does; waits while there is no room.
@@ -142,55 +135,69 @@ class Writer:
             self._closed = True
             self._filled.set()
             self._room.set()
-        if self._thread is not None:
-            self._thread.join(flush_s)
+        if thread := self._thread:
+            thread.join(flush_s)
             self._given_up.set()
-            self._thread.join()
+            thread.join()
         self._given_up.set()
         with self._lock:
             for state in self._streams.values():
                 state.let_go(whatever=True)
-            lost = self._backlog.bytes
-        if lost:
-            log.error("%d bytes of events are lost: %s", lost, self._trouble or "no time was left")
+            lost = self._backlog.bytes, len(self._backlog.news), self._trouble or "no time was left"
+        if any(lost[:2]):
+            log.error("%d bytes of events and %d news are lost: %s", *lost)
+
+    def _wake(self) -> None:
+        if self._idle:
+            self._idle = False
+            self._filled.set()
 
     def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             with self._starting:
-                if self._thread is None or not self._thread.is_alive():
+                if self._thread is None:
                     thread = threading.Thread(target=self._run, daemon=True)
                     thread.start()
                     self._thread = thread
 
     def _run(self) -> None:
-        while batches := self._next():
-            refused = self._commit(batches)
-            if refused is None:
-                return
+        try:
+            while (taken := self._next()) and self._carry(*taken):
+                pass
+        finally:  # whoever comes next starts another one; to ask a thread if it lives costs two switches under gevent
+            self._thread = None
+
+    def _carry(self, batches: list[Batch], news: list[News]) -> bool:
+        refused = self._commit(batches, news)
+        if refused is not None:
+            del self._backlog.news[: len(news)]
             self._publish([batch for batch in batches if batch.stream not in refused] if refused else batches)
             for stream, on_fenced in self._settle(batches, refused):
                 log.warning("%s is written elsewhere", stream)
                 self._audience.end(stream)
-                _call(on_fenced)
+                say_fenced(on_fenced)
+            for stream in {each.stream for each in news}:
+                self._audience.look(stream)
+        return refused is not None
 
-    def _next(self) -> list[Batch]:
+    def _next(self) -> tuple[list[Batch], list[News]] | None:
         """Take what waits, one batch per stream; nothing after the end."""
         while True:
             with self._lock:
                 if self._backlog:
-                    return self._backlog.take()
+                    return self._backlog.take(), self._backlog.news[:NEWS_AT_ONCE]
                 if self._closed:
-                    return []
+                    return None
                 self._idle = True
                 self._filled.clear()
             self._filled.wait()
 
-    def _commit(self, batches: list[Batch]) -> set[str] | None:
+    def _commit(self, batches: list[Batch], news: list[News]) -> set[str] | None:
         """Commit, however often it takes; None if the writer was closed before it could."""
         pause, began = FIRST_PAUSE_S, time.monotonic()
         while True:
             try:
-                refused = self._journal.commit(batches)
+                refused = self._journal.commit(batches, news)
             except JournalError as error:
                 self._say_trouble(str(error))
             else:
@@ -236,11 +243,3 @@ class Writer:
                         del self._streams[batch.stream]
             self._room.set()
         return fenced
-
-
-def _call(callback: Callable[[], None] | None) -> None:
-    try:
-        if callback is not None:
-            callback()
-    except Exception:  # the edge of the writer: one answer's fault must not stop all the others
-        log.exception("a refused stream's producer could not be told")

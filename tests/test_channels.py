@@ -15,7 +15,9 @@ from gevent import monkey
 
 from answers.channels import Channels
 from answers.follow import Follower
+from answers.journal import Batch, Entry
 from answers.sqlite_journal import SqliteJournal
+from answers.writer import Writer
 from relay.errors import BadEventField, BadUserId, Draining, ReaderGone, ReaderTooSlow
 from relay.pipe import Pipe
 from relay.settings import Settings
@@ -29,9 +31,11 @@ from pathlib import Path
 from answers.channels import Channels
 from answers.follow import Follower
 from answers.sqlite_journal import SqliteJournal
+from answers.writer import Writer
 from relay.settings import Settings
 journal, settings = SqliteJournal(Path(sys.argv[1])), Settings()
-channels = Channels(journal, Follower(journal, settings), settings)
+follower = Follower(journal, settings)
+channels = Channels(journal, follower, settings, Writer(journal, follower, 1 << 20).tell)
 for n in range(int(sys.argv[2])):
     channels.publish("ada", str(n))
 channels.announce("cuts", "from the other process")
@@ -67,7 +71,7 @@ def make(journal: SqliteJournal) -> Iterator[Callable[..., Channels]]:
     def make(**changed: float) -> Channels:
         settings = Settings(**changed)
         followers.append(Follower(journal, settings))
-        return Channels(journal, followers[-1], settings)
+        return Channels(journal, followers[-1], settings, Writer(journal, followers[-1], 1 << 20).tell)
 
     yield make
     for follower in followers:
@@ -82,8 +86,15 @@ def follower(journal: SqliteJournal) -> Iterator[Follower]:
 
 
 @pytest.fixture
-def channels(journal: SqliteJournal, follower: Follower) -> Channels:
-    return Channels(journal, follower, Settings())
+def writer(journal: SqliteJournal, follower: Follower) -> Iterator[Writer]:
+    writer = Writer(journal, follower, 1 << 20)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def channels(journal: SqliteJournal, follower: Follower, writer: Writer) -> Channels:
+    return Channels(journal, follower, Settings(), writer.tell)
 
 
 def publish(channels: Channels, count: int, user: str = "ada") -> list[str]:
@@ -263,6 +274,28 @@ def test_a_refused_event_takes_no_id(channels: Channels) -> None:
     with pytest.raises(BadEventField):
         channels.publish("ada", "1", "two\nlines")
     assert channels.publish("ada", "1") == "1"
+
+
+def test_what_is_told_reaches_every_reader_with_its_id_and_in_its_order(channels: Channels, writer: Writer) -> None:
+    client = connect(channels)
+    channels.tell("ada", '"before the writer runs"', "note")
+    writer.begin("answer:a", 0, lambda: None)
+    writer.append(Batch("answer:a", "me", [Entry("answer:a", 1, b"x")]))
+    for n in range(3):
+        channels.tell("ada", str(n), "note")
+    writer.close()
+    channels.tell("ada", '"after its end"', "note")
+    events = client.take(6)[1:]
+    assert ids(events) == [1, 2, 3, 4, 5] and {event.event for event in events} == {"note"}
+    assert [event.data for event in events] == ['"before the writer runs"', "0", "1", "2", '"after its end"']
+
+
+def test_what_no_stream_can_carry_is_told_to_nobody(channels: Channels, writer: Writer) -> None:
+    writer.begin("answer:a", 0, lambda: None)
+    with pytest.raises(BadEventField):
+        channels.tell("ada", "1", "two\nlines")
+    channels.tell("ada", "1", "note")
+    assert ids(connect(channels, "0").take(2)) == [0, 1]
 
 
 def test_what_another_process_publishes_arrives_in_order_and_once(

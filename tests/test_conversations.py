@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from sqlalchemy import insert
 
 from answers.conversations import Conversation
 from answers.database import Database
+from answers.entries import Batch, Entry, News
 from answers.export import as_markdown
 from answers.migrate import migrate
+from answers.sqlite_journal import SqliteJournal
 from answers.store import AnswerRow, Store
 from answers.tables import conversations, messages
 from answers.tree import title_of
@@ -231,6 +233,25 @@ def test_an_answer_that_ends_or_goes_on_changes_its_conversation(client: FlaskCl
     assert [event.event for event in news(client, 3)][2:] == ["conversation.changed"]
     here(client).producers.go_on(stopped)
     assert [event.event for event in news(client, 4)][3:] == ["conversation.changed"]
+
+
+def test_an_answer_s_opening_its_end_and_what_is_told_of_it_are_two_commits(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[tuple[list[Entry], int]] = []
+    commit = SqliteJournal.commit
+
+    def noted(self: SqliteJournal, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
+        commits.append(([entry for batch in batches for entry in batch.entries], len(news)))
+        return commit(self, batches, news)
+
+    monkeypatch.setattr(SqliteJournal, "commit", noted)
+    monkeypatch.setattr(SqliteJournal, "publish", None)  # a transaction of its own, which would fail
+    row = here(client).begin(owner(client), "x", "poem")
+    list(here(client).readers.follow(here(client).producers.stop(row), 0))
+    assert [event.event for event in news(client, 2)] == ["conversation.created", "conversation.changed"]
+    assert [told for entries, told in commits if entries and entries[-1].final] == [1]
+    assert [entry.seq for entry in commits[0][0]] == [1, 2] and b'"connecting"' in commits[0][0][1].block
 
 
 def test_an_answer_that_is_being_written_shows_its_text_so_far(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from gevent import monkey
 
-from answers.journal import Batch, Entry, Journal, open_journal
+from answers.journal import Batch, Entry, Journal, News, open_journal
 from relay.errors import BadEventField, SettingError
 from relay.settings import Settings
 from tests.patched import run_patched
@@ -60,6 +60,10 @@ def number(seq: int) -> bytes:
 
 def entries(stream: str, first: int, count: int) -> list[Entry]:
     return [Entry(stream, seq, number(seq)) for seq in range(first, first + count)]
+
+
+def some_news(stream: str, by: str, keep: int = 1000) -> News:
+    return News(stream, number, keep, by)
 
 
 def batch(stream: str, owner: str, first: int = 1, count: int = 1) -> Batch:
@@ -168,6 +172,36 @@ def test_a_handle_that_was_closed_opens_again(journal: Journal) -> None:
     journal.close()
     journal.check()
     assert journal.publish("a", number, 10) == 2
+
+
+def test_news_get_the_next_seqs_of_their_streams(journal: Journal, another: Open) -> None:
+    journal.take("a", "me", LONG)
+    publish(another(), "x", 2)
+    told = [some_news("x", "1"), some_news("y", "2"), some_news("x", "3")]
+    assert journal.commit([batch("a", "me")], told) == set()
+    assert journal.commit([], [some_news("y", "4")]) == set()
+    publish(another(), "x")
+    assert journal.read("x", 0, 10) == entries("x", 1, 5)
+    assert journal.read("y", 0, 10) == entries("y", 1, 2)
+    assert journal.bounds("a") == (1, 1)
+
+
+def test_news_are_written_whatever_is_refused(journal: Journal) -> None:
+    assert journal.commit([batch("a", "me")], [some_news("x", "1")]) == {"a"}
+    assert journal.bounds("x") == (1, 1)
+
+
+def test_of_news_too_the_newest_stay(journal: Journal) -> None:
+    for by in range(10):
+        journal.commit([], [some_news("x", f"{by}:{number}", keep=5) for number in range(10)])
+    first, last = journal.bounds("x")
+    assert last == 100 and 50 < first <= 96
+
+
+def test_news_are_brought_to_whoever_waits_for_them(journal: Journal, another: Open) -> None:
+    journal.wait(["x"], 0)
+    another().commit([], [some_news("x", "1"), some_news("y", "2"), some_news("x", "3")])
+    assert news(journal, ["x"], 2) == entries("x", 1, 2)
 
 
 # The fence

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +18,7 @@ from answers.migrate import migrate
 from answers.prepared import Prepared
 from answers.store import Outcome, Store
 from answers.tables import conversations, messages
-from answers.tree import ROOT, new_id
+from answers.tree import ROOT, is_id, new_id
 from relay.errors import DatabaseError
 from relay.settings import Settings
 
@@ -90,3 +92,11 @@ def test_what_a_prepared_statement_violates_is_a_database_error(database: Databa
     add = Prepared(insert(messages), *row)
     with pytest.raises(DatabaseError, match=r"(?i)foreign.?key"):
         database.write(lambda transaction: add.run(transaction, **row))
+
+
+def test_ids_are_uuids_that_follow_each_other_in_time() -> None:
+    ids = [new_id() for _ in range(1000)]
+    assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in ids} == {(7, uuid.RFC_4122)}
+    assert all(map(is_id, ids)) and len(set(ids)) == 1000
+    milliseconds = [uuid.UUID(each).int >> 80 for each in ids]
+    assert milliseconds == sorted(milliseconds) and abs(milliseconds[-1] / 1000 - time.time()) < 60

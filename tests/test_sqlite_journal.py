@@ -15,8 +15,8 @@ import pytest
 
 from answers import sqlite_file
 from answers.entries import Batch, Entry
-from answers.sqlite_entries import FILED_AT_ONCE, PRUNE_BATCH
-from answers.sqlite_journal import TRIM_BATCH, SqliteJournal
+from answers.sqlite_entries import FILED_AT_ONCE, PRUNE_BATCH, TRIM_BATCH
+from answers.sqlite_journal import SqliteJournal
 from relay.errors import JournalError
 from tests.file_lock import FileLock
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from gevent import monkey
 
-from answers import sqlite_file
+from answers import backlog, sqlite_file
+from answers import writer as writer_module
 from answers.backlog import COMMIT_BYTES
-from answers.journal import Batch, Entry
+from answers.journal import Batch, Entry, News
 from answers.sqlite_journal import SqliteJournal
 from answers.writer import Writer
 from relay.errors import Draining, JournalError
+from relay.loop import spawn
 from tests.file_lock import FileLock
 from tests.patched import run_patched
 
@@ -30,13 +32,15 @@ class Watched(SqliteJournal):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.commits: list[list[Batch]] = []
+        self.news: list[list[News]] = []
         self.open = threading.Event()
         self.open.set()
 
-    def commit(self, batches: Sequence[Batch]) -> set[str]:
+    def commit(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
         self.commits.append(list(batches))
+        self.news.append(list(news))
         assert self.open.wait(LONG)
-        return super().commit(batches)
+        return super().commit(batches, news)
 
 
 @pytest.fixture
@@ -60,6 +64,7 @@ class Heard(list[Entry]):
     def __init__(self) -> None:
         super().__init__()
         self.here: dict[str, int] = {}
+        self.looked_at: list[str] = []
 
     def begin(self, stream: str, last: int) -> None:
         self.here[stream] = last
@@ -69,6 +74,9 @@ class Heard(list[Entry]):
 
     def end(self, stream: str) -> None:
         self.here.pop(stream, None)
+
+    def look(self, stream: str) -> None:
+        self.looked_at.append(stream)
 
 
 @pytest.fixture
@@ -86,6 +94,10 @@ def writer(journal: Watched, published: Heard) -> Iterator[Writer]:
 
 def batch(stream: str, first: int, count: int = 1, size: int = 1) -> Batch:
     return Batch(stream, "me", [Entry(stream, seq, b"x" * size) for seq in range(first, first + count)])
+
+
+def news(stream: str, number: int) -> News:
+    return News(stream, lambda seq: b"%d of %d" % (seq, number), 1000, f"test:{number}")
 
 
 def seqs(entries: Sequence[Entry], stream: str) -> list[int]:
@@ -239,6 +251,57 @@ def test_of_what_was_written_to_its_end_nothing_is_kept(journal: Watched, writer
     assert writer.durable("a", 1, LONG) and not told
 
 
+def test_news_go_with_the_commit_of_what_is_appended_beside_them(
+    journal: Watched, writer: Writer, published: Heard
+) -> None:
+    hold(writer, journal)
+    told = [news("channel", number) for number in (1, 2)]
+    assert all(map(writer.tell, told))
+    writer.append(batch("a", 1))
+    journal.open.set()
+    assert writer.durable("a", 1, LONG)
+    assert (journal.commits[1:], journal.news[1:]) == ([[batch("a", 1)]], [told])
+    assert [entry.block for entry in journal.read("channel", 0, 10)] == [b"1 of 1", b"2 of 2"]
+    wait_for(lambda: published.looked_at == ["channel"])
+
+
+def test_news_wait_for_no_event(journal: Watched, writer: Writer) -> None:
+    writer.append(batch("a", 1))
+    assert writer.durable("a", 1, LONG)
+    assert writer.tell(news("channel", 1))
+    wait_for(lambda: journal.bounds("channel") == (1, 1))
+
+
+def test_news_are_not_taken_where_they_would_not_be_written(
+    journal: Watched, published: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "NEWS_KEPT", 1)
+    writer = Writer(journal, published, 1 << 20)
+    assert not writer.tell(news("channel", 1))  # it does not run yet
+    hold(writer, journal)
+    assert [writer.tell(news("channel", number)) for number in (2, 3)] == [True, False]
+    journal.open.set()
+    writer.close()
+    assert not writer.tell(news("channel", 4))
+    assert [entry.block for entry in journal.read("channel", 0, 10)] == [b"1 of 2"]
+
+
+def test_news_are_kept_through_an_outage_and_come_once(
+    journal: Watched, writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.02)
+    monkeypatch.setattr(writer_module, "NEWS_AT_ONCE", 20)
+    with FileLock(path):
+        writer.append(batch("a", 1))
+        assert all(writer.tell(news("channel", number)) for number in range(1, 51))
+        wait_for(lambda: len(journal.commits) > 3)
+    wait_for(lambda: journal.bounds("channel")[1] >= 50)
+    assert writer.durable("a", 1, LONG)
+    writer.close()
+    told = [entry.block for entry in journal.read("channel", 0, 100)]
+    assert told == [b"%d of %d" % (number, number) for number in range(1, 51)]
+
+
 def test_nothing_is_lost_while_the_file_is_locked(
     journal: Watched,
     writer: Writer,
@@ -319,6 +382,16 @@ def test_the_writer_is_woken_once_a_commit_and_not_once_an_event(journal: Watche
     writer.close()
 
 
+@pytest.mark.skipif(not monkey.is_module_patched("socket"), reason="threads run whenever they can")
+def test_an_append_that_finds_room_lets_nobody_else_run(writer: Writer) -> None:
+    writer.append(batch("a", 1))
+    others: list[str] = []
+    spawn(lambda: others.append("ran"))
+    writer.begin("b", 0, lambda: None)
+    writer.append(batch("b", 1))
+    assert writer.tell(news("channel", 1)) and not others
+
+
 def test_what_is_written_here_is_said_at_its_beginning_and_its_end(
     journal: Watched, writer: Writer, published: Heard
 ) -> None:
@@ -353,9 +426,10 @@ def test_closing_waits_no_longer_than_it_may(
     monkeypatch.setattr(sqlite_file, "BUSY_S", 0.02)
     with FileLock(path):
         writer.append(batch("a", 1, size=5))
+        assert writer.tell(news("channel", 1))
         writer.close(0.2)
         assert not writer.durable("a", 1)
-    assert "5 bytes of events are lost" in caplog.messages[-1]
+    assert "5 bytes of events and 1 news are lost" in caplog.messages[-1]
 
 
 def test_faults_of_readers_and_producers_do_not_stop_the_writer(journal: Watched) -> None:

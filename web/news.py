@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -15,13 +15,13 @@ from relay.errors import JournalError
 
 log = logging.getLogger(__name__)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # UTC without saying so: an offset would only be cut off again
 
 
 def tell(channels: Channels, user: str, change: str, data: dict[str, Any]) -> None:
     """Tell that a conversation was `created`, `changed` or `deleted`."""
     try:
-        channels.publish(user, orjson.dumps(data).decode(), f"conversation.{change}")
+        channels.tell(user, orjson.dumps(data).decode(), f"conversation.{change}")
     except JournalError as error:  # the change itself is done, and they see it when they ask
         log.warning("nobody was told of a conversation that was %s: %s", change, error)
 
@@ -43,4 +43,4 @@ def as_json(conversation: Conversation) -> dict[str, Any]:
 
 def when(us: int) -> str:
     """Write a time as RFC 3339 has it."""
-    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds") + "Z"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from answers.readers import Readers, TextOf
 from answers.recovery import Recovery
 from answers.room import Room
 from answers.store import AnswerRow, Store
+from answers.tree import new_id
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import Draining, TooManyAnswers
@@ -53,7 +53,7 @@ class Services:
             raise Draining
         self.recovery.start()
         given = more.get("answer")
-        answer = given or str(uuid.uuid4())
+        answer = given or new_id()
         if given and (known := self.store.answer(given)):
             return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
         if not self.room.take(user):
