@@ -131,14 +131,18 @@ class RedisLine:
         """Go for all who wait, the first of whom is here."""
         with self._lock:
             asked, self._waiting = self._waiting, []
+        is_over = False
         try:
             self._ask(asked)
+            is_over = True
         finally:
             with self._lock:
+                if not is_over:  # killed on the way: the others go again
+                    self._waiting[:0] = asked[1:]
                 self._pass_on()
-            for each in asked[1:]:
-                assert each.gate is not None
-                each.gate.release()
+        for each in asked[1:]:
+            assert each.gate is not None
+            each.gate.release()
 
     def _ask(self, asked: list[_Asked]) -> None:
         request, count = b"".join([each.request for each in asked]), sum([each.count for each in asked])

@@ -52,11 +52,13 @@ class Replies:
                 self.whole.append(reply)
         except EOFError:
             pass
+        except ValueError:
+            raise Garbled("Redis does not answer as Redis does") from None
         self._rest = data[at:]
 
 
 def _reply(data: bytes, at: int) -> tuple[Any, int]:
-    """Return the reply that begins here and where the next one does; raises EOFError if it is not whole."""
+    """Return the reply that begins here and where the next one does; EOFError: it is not whole, ValueError: none."""
     end = data.find(b"\r\n", at)
     if end < 0:
         raise EOFError
@@ -71,7 +73,7 @@ def _reply(data: bytes, at: int) -> tuple[Any, int]:
         return line, after
     if kind == _ERROR:
         return Refused(line.decode(errors="replace")), after
-    raise Garbled("Redis does not answer as Redis does")
+    raise ValueError
 
 
 def _string(data: bytes, at: int, size: int) -> tuple[bytes | None, int]:
