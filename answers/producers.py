@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from answers.answer import Answer, stream_of
-from answers.entries import Entry
-from answers.journal import Journal, read_all
+from answers.journal import Journal
+from answers.kept import take_up
 from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
 from answers.store import AnswerRow, History, Store
@@ -81,7 +81,7 @@ class Producers:
                     self.journal.release(stream_of(answer), self.owner)
                 raise
             if mine and new:
-                self.run(row, [], None if conversation else [{"role": "user", "content": clean(prompt)}])
+                self.run(row, None, None if conversation else [{"role": "user", "content": clean(prompt)}])
             elif mine:
                 self.let_go(answer)
         return row
@@ -118,7 +118,7 @@ class Producers:
         except TalkaboutError:
             self.let_go(answer)
             raise
-        self.run(row, self.entries(answer))
+        self.run(row, take_up(self.journal, row))
         self._tell(row)
         return row
 
@@ -156,23 +156,21 @@ class Producers:
         said = f"{answer}:{self.journal.bounds(stream_of(answer))[1]}".encode()
         self.journal.publish(STOPS, lambda _seq: said, _STOPS_KEPT)
 
-    def run(self, row: AnswerRow, entries: list[Entry], history: History | None = None) -> None:
-        """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it.
+    def run(self, row: AnswerRow, kept: Answer | None, history: History | None = None) -> None:
+        """Write an answer whose lease is ours, from its beginning or behind what is kept of it.
 
         `history` is what the model is to read, where that is known without a look at the database.
         """
-        answer = Answer(row.id, row.conversation, row.model)
-        answer.restore(entries)
+        answer = kept or Answer(row.id, row.conversation, row.model)
         pen = self.pen(answer)
         producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
-        if not entries:
-            answer.open()
+        answer.open()
         with self._lock:
             self._running[row.id] = producer
         try:
             pen.write()
         finally:  # without a thread nobody would ever take it off those that run here
-            spawn(partial(self._run_to_end, producer, pen, bool(entries)))
+            spawn(partial(self._run_to_end, producer, pen, kept is not None))
 
     def pen(self, answer: Answer) -> Pen:
         """Make what writes an answer whose lease is ours."""
@@ -201,10 +199,6 @@ class Producers:
             except DatabaseError as exc:
                 log.warning("answer %s is kept in memory: %s", pen.answer.answer, exc)
             pen.wait(_TRY_AGAIN_S)
-
-    def entries(self, answer: str) -> list[Entry]:
-        """Read all that the journal has of an answer."""
-        return read_all(self.journal, stream_of(answer))
 
     def let_go(self, answer: str) -> None:
         """Let the lease of an answer run out now, so that a worker adopts it if it has not ended."""
