@@ -156,7 +156,9 @@ class Producers:
         said = f"{answer}:{self.journal.bounds(stream_of(answer))[1]}".encode()
         self.journal.publish(STOPS, lambda _seq: said, _STOPS_KEPT)
 
-    def run(self, row: AnswerRow, kept: Answer | None, history: History | None = None) -> None:
+    def run(
+        self, row: AnswerRow, kept: Answer | None, history: History | None = None, *, adopted: bool = False
+    ) -> None:
         """Write an answer whose lease is ours, from its beginning or behind what is kept of it.
 
         `history` is what the model is to read, where that is known without a look at the database.
@@ -170,7 +172,7 @@ class Producers:
         try:
             pen.write()
         finally:  # without a thread nobody would ever take it off those that run here
-            spawn(partial(self._run_to_end, producer, pen, kept is not None))
+            spawn(partial(self._run_to_end, producer, pen, kept is not None, adopted))
 
     def pen(self, answer: Answer) -> Pen:
         """Make what writes an answer whose lease is ours."""
@@ -204,9 +206,9 @@ class Producers:
         """Let the lease of an answer run out now, so that a worker adopts it if it has not ended."""
         self.journal.take(stream_of(answer), self.owner, 0.0)
 
-    def _run_to_end(self, producer: Producer, pen: Pen, recovering: bool) -> None:
+    def _run_to_end(self, producer: Producer, pen: Pen, recovering: bool, adopted: bool) -> None:
         try:
-            producer.run(recovering)
+            producer.run(recovering, adopted)
         finally:
             with self._lock:
                 del self._running[pen.answer.answer]

@@ -88,7 +88,7 @@ class Recovery:
             self._give_up(row)
         else:
             log.info("answer %s is adopted", answer)
-            self._producers.run(row, take_up(self._journal, row))
+            self._producers.run(row, take_up(self._journal, row), adopted=True)
 
     def _again_and_again(self, *tasks: Callable[[], None]) -> None:
         while not self._draining.wait(_LOOK_S):
