@@ -32,6 +32,7 @@ _SAY_STOP_AGAIN_S = 0.5  # an answer may be between two workers when it is stopp
 _STOPPED_WITHIN_S = 10.0
 _LOOK_S = 0.02
 _TRY_AGAIN_S = 0.5
+RENEWED_AT_ONCE = 1000  # leases; to renew five thousand takes so long that it makes itself late
 
 
 class Producers:
@@ -65,6 +66,10 @@ class Producers:
         with self._lock:
             return set(self._coming)
 
+    def lease_s(self) -> float:
+        """Tell how long a lease lasts: the more are written here, the longer it takes until each is renewed again."""
+        return LEASE_S * (1 + len(self._running) // RENEWED_AT_ONCE)
+
     def begin(
         self, user: str, prompt: str, model: str, conversation: str | None, parent: str | None, answer: str
     ) -> AnswerRow:
@@ -96,7 +101,7 @@ class Producers:
             free = answer not in self._running and answer not in self._coming
             self._coming |= {answer} if free else set()
         try:
-            yield free and self.journal.take(stream_of(answer), self.owner, LEASE_S)
+            yield free and self.journal.take(stream_of(answer), self.owner, self.lease_s())
         finally:
             with self._lock:
                 self._coming -= {answer} if free else set()
@@ -176,7 +181,7 @@ class Producers:
 
     def pen(self, answer: Answer) -> Pen:
         """Make what writes an answer whose lease is ours."""
-        return Pen(answer, self.owner, self.journal, self.writer)
+        return Pen(answer, self.owner, self.journal, self.writer, self.lease_s)
 
     def settle(self, pen: Pen, state: str, error: TalkaboutError | None, close_ms: int | None = None) -> None:
         """Keep how an answer ended: first in the database, then in the journal, whose readers may ask for it at once.

@@ -11,13 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from heapq import nsmallest
 
 from answers.answer import stream_of
 from answers.follow import Follower
 from answers.kept import take_up
 from answers.pen import LEASE_S, Pen
 from answers.producer import MAX_ADOPTIONS, Producer
-from answers.producers import STOPS, Producers
+from answers.producers import RENEWED_AT_ONCE, STOPS, Producers
 from answers.pruning import Pruning
 from answers.store import AnswerRow
 from relay.errors import AdoptedTooOften, JournalError, TalkaboutError
@@ -42,6 +43,7 @@ class Recovery:
         self._look_at_readers = 0.0
         self._sweep_at = 0.0
         self._adopt_from = 0.0
+        self._renewed: dict[str, float] = {}
         self._retiring = False
         self._draining = threading.Event()
         self._lock = threading.Lock()
@@ -101,11 +103,14 @@ class Recovery:
                 log.exception("leases are not looked after")
 
     def _renew(self) -> None:
+        """Renew our leases: all of them, or of many those that were not renewed for the longest time."""
         streams = {stream_of(answer): producer for answer, producer in self._producers.running().items()}
         coming = map(stream_of, self._producers.coming())
-        if named := {*streams, *coming}:
-            held = self._journal.renew(self._producers.owner, named, LEASE_S)
-            for stream in streams.keys() - held:
+        self._renewed = {stream: self._renewed.get(stream, 0.0) for stream in {*streams, *coming}}
+        if due := set(nsmallest(RENEWED_AT_ONCE, self._renewed, self._renewed.__getitem__)):
+            held = self._journal.renew(self._producers.owner, due, self._producers.lease_s())
+            self._renewed |= dict.fromkeys(held, time.monotonic())
+            for stream in streams.keys() & due - held:
                 streams[stream].leave()
 
     def _stop_abandoned(self) -> None:

@@ -127,6 +127,22 @@ def test_an_answer_that_runs_keeps_its_lease_when_it_is_to_be_continued(workers:
     _keeps_its_lease(workers, row)
 
 
+def test_of_many_leases_each_look_renews_some_and_none_runs_out(
+    workers: tuple[Services, Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("producers", "recovery"):
+        monkeypatch.setattr(f"answers.{module}.RENEWED_AT_ONCE", 2)
+    here, there = workers
+    renew, asked = here.journal.renew, []
+    monkeypatch.setattr(here.journal, "renew", lambda *each: (asked.append(each[1]), renew(*each))[1])
+    rows = [here.begin("user", "x", "poem") for _ in range(4)]
+    ends = time.monotonic() + 2 * LEASE_S
+    while time.monotonic() < ends:
+        assert there.journal.orphans(10) == [] and there.producers.running() == {}
+        time.sleep(0.01)
+    assert max(map(len, asked)) == 2 and set().union(*asked) == {stream_of(row.id) for row in rows}
+
+
 def _keeps_its_lease(workers: tuple[Services, Services], row: AnswerRow) -> None:
     """Look all the time that an adoption would take: the lease never runs out, and nobody adopts the answer."""
     writes = [row.id in worker.producers.running() for worker in workers]
