@@ -132,11 +132,17 @@ class Producers:
         deadline = time.monotonic() + _STOPPED_WITHIN_S
         say_at = 0.0
         while row.state == "running" and time.monotonic() < deadline:
+            producer = self._running.get(row.id)
             if time.monotonic() >= say_at:
                 say_at = time.monotonic() + _SAY_STOP_AGAIN_S
-                if not self._stop_here(row.id):
+                if producer:
+                    producer.stop()
+                else:
                     self._say_stop(row.id)
-            time.sleep(_LOOK_S)
+            if producer:
+                producer.ended.wait(_SAY_STOP_AGAIN_S)
+            else:
+                time.sleep(_LOOK_S)
             row = self.store.answer(row.id) or row
         return row
 
@@ -146,12 +152,6 @@ class Producers:
         producer = self.running().get(answer)
         if producer and producer.behind < int(seq):
             producer.stop()
-
-    def _stop_here(self, answer: str) -> bool:
-        producer = self.running().get(answer)
-        if producer:
-            producer.stop()
-        return producer is not None
 
     def _say_stop(self, answer: str) -> None:
         """Tell every worker to stop an answer, as far as the journal has it now: who continues it begins behind that.
