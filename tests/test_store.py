@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
 import pytest
 
 from answers.database import Database
@@ -275,6 +277,30 @@ def test_a_locked_file_is_waited_for_then_a_database_error(tmp_path: Path, user:
         with holder.engine.execution_options(schema=True).begin(), pytest.raises(DatabaseError, match="locked"):
             Store(database).begin(user, "x", "poem")
         assert Store(database).begin(user, "x", "poem")[1]
+
+
+def test_who_ends_an_answer_too_late_leaves_its_conversation_as_it_is(
+    tmp_path: Path, postgres: PostgresServer, user: str
+) -> None:
+    settings = Settings(data_dir=tmp_path, database_url=postgres.new_database())
+    migrate(settings)
+    with closing(Database(settings)) as database, psycopg.connect(settings.database_url) as first:
+        store = Store(database)
+        row, _ = store.begin(user, "x", "poem")
+        first.execute("UPDATE conversations SET changed_us = 7 WHERE id = %s", [row.conversation])
+        first.execute("UPDATE messages SET state = 'stopped' WHERE id = %s", [row.id])
+        with ThreadPoolExecutor(1) as pool:
+            late = pool.submit(store.settle, row.id, "complete")
+            while not _waits(postgres):
+                time.sleep(0.01)
+            first.commit()
+        assert late.result().state == "stopped"
+        assert store.conversations.find(user, row.conversation).changed_us == 7
+
+
+def _waits(postgres: PostgresServer) -> bool:
+    with psycopg.connect(postgres.url) as looking:
+        return bool(looking.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall())
 
 
 def test_the_store_works_again_after_postgresql_was_restarted(tmp_path: Path, user: str) -> None:
