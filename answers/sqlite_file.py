@@ -60,8 +60,8 @@ class SqliteFile:
         """Call `work` with a cursor in a transaction; what it raises comes out, and nothing is written."""
         return self.run(lambda cursor: in_transaction(cursor, work))
 
-    def run(self, work: Callable[[sqlite3.Cursor], T], busy_s: float = BUSY_S) -> T:
-        """Call `work` with a cursor, again if the file is locked; with `busy_s` 0 it is never slept for that."""
+    def run(self, work: Callable[[sqlite3.Cursor], T], patient: bool = True) -> T:
+        """Call `work` with a cursor, again if the file is locked; only a `patient` call sleeps for that."""
         handle, give_up_at = self._handle(), 0.0
         while True:
             try:
@@ -70,7 +70,7 @@ class SqliteFile:
                     return work(handle.connection.cursor())
             except sqlite3.Error as exc:
                 now = time.monotonic()
-                give_up_at = give_up_at or now + busy_s
+                give_up_at = give_up_at or now + BUSY_S * patient
                 if now >= give_up_at or getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
                     raise JournalError(f"{self.path.name}: {exc}") from exc
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret

@@ -28,7 +28,7 @@ from answers.sqlite_entries import (
     prune,
     read,
 )
-from answers.sqlite_file import BUSY_S, SqliteFile, in_transaction
+from answers.sqlite_file import SqliteFile, in_transaction
 
 T = TypeVar("T")
 Known = tuple[str, int, int]  # who has a stream's lease, and where it ends, as long as the head says `changes`
@@ -69,14 +69,14 @@ class SqliteJournal:
 
     def commit(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
         """Write all batches and news in one transaction, and return the streams that were refused."""
-        return self._commit(batches, news, BUSY_S)
+        return self._commit(batches, news, True)
 
-    def commit_now(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
+    def commit_now(self, batches: Sequence[Batch], news: Sequence[News]) -> set[str]:
         """Write as `commit` does; raises JournalError where that would sleep."""
-        return self._commit(batches, news, 0.0)
+        return self._commit(batches, news, False)
 
-    def _commit(self, batches: Sequence[Batch], news: Sequence[News], busy_s: float) -> set[str]:
-        if len(batches) == 1 and not news and self._commit_one(batches[0], busy_s):
+    def _commit(self, batches: Sequence[Batch], news: Sequence[News], patient: bool) -> set[str]:
+        if len(batches) == 1 and not news and self._commit_one(batches[0], patient):
             return set()
 
         def work(cursor: sqlite3.Cursor) -> set[str]:
@@ -100,16 +100,16 @@ class SqliteJournal:
             self._drop(refused)
             return refused
 
-        return self._write(work, busy_s)
+        return self._write(work, patient)
 
-    def _commit_one(self, batch: Batch, busy_s: float) -> bool:
+    def _commit_one(self, batch: Batch, patient: bool) -> bool:
         """Write the one entry of a batch if this process knows that it is the next; false if `commit` has to look."""
         entry = batch.entries[0]
         owner, last, changes = self._known.get(batch.stream, ("", 0, 0))
         is_next = self._unseen > 0 and (batch.owner, entry.seq - 1) == (owner, last)
         if not is_next or entry.final or len(batch.entries) > 1:
             return False
-        if not self._run(lambda cursor: append_one(cursor, changes, entry, time.time()), busy_s):
+        if not self._run(lambda cursor: append_one(cursor, changes, entry, time.time()), patient):
             return False
         self._known[batch.stream] = owner, entry.seq, changes
         self._unseen -= 1
@@ -216,12 +216,12 @@ class SqliteJournal:
 
         self.file.write(work)
 
-    def _write(self, work: Callable[[sqlite3.Cursor], T], busy_s: float = BUSY_S) -> T:
-        return self._run(lambda cursor: in_transaction(cursor, work), busy_s)
+    def _write(self, work: Callable[[sqlite3.Cursor], T], patient: bool = True) -> T:
+        return self._run(lambda cursor: in_transaction(cursor, work), patient)
 
-    def _run(self, work: Callable[[sqlite3.Cursor], T], busy_s: float) -> T:
+    def _run(self, work: Callable[[sqlite3.Cursor], T], patient: bool) -> T:
         try:
-            return self.file.run(work, busy_s)
+            return self.file.run(work, patient)
         except BaseException:
             self._forget()  # nobody can tell what of it is in the file
             raise
