@@ -9,13 +9,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 
+from answers.audience import Refused
 from answers.entries import Batch, Entry, News
 
 COMMIT_BYTES = 1 << 20  # what waits after an outage goes in pieces, since SQLite blocks the worker while it commits
 NEWS_KEPT = 10_000
 NEWS_AT_ONCE = 500  # as COMMIT_BYTES
-
-Refused = tuple[str, Callable[[], None] | None]  # a stream that was refused, and whom to tell
 
 
 class Backlog:

@@ -13,11 +13,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
-from answers.backlog import Backlog, Progress, Refused
+from answers.audience import Audience, publish, say_refused
+from answers.backlog import Backlog, Progress
 from answers.journal import Batch, Journal, News
 from relay.errors import Draining, JournalError
 from relay.loop import Lock, soon, spawn
@@ -29,22 +29,6 @@ FLUSH_S = 3.0
 Taken = tuple[list[Batch], list[News]]
 
 log = logging.getLogger(__name__)
-
-
-class Audience(Protocol):
-    """Whom the writer tells what it writes: answers.follow.Follower."""
-
-    def begin(self, stream: str, last: int) -> None:
-        """Take note that all that comes of a stream behind the seq `last` is written here."""
-
-    def publish(self, batches: Sequence[Batch]) -> None:
-        """Take what has been written."""
-
-    def end(self, stream: str) -> None:
-        """Take note that a stream is not written here any more, if it was."""
-
-    def look(self, stream: str) -> None:
-        """Take note that the journal has news of a stream."""
 
 
 class Writer:
@@ -123,10 +107,7 @@ class Writer:
         return state.written >= seq
 
     def begin(self, stream: str, last: int, on_fenced: Callable[[], None]) -> None:
-        """Begin to write a stream behind the seq `last`, after a refusal too; `on_fenced` is called at the next one.
-
-        It is called in the writer's thread, which waits for it, so it must not append.
-        """
+        """Begin to write a stream behind the seq `last`, after a refusal too; `on_fenced` is called at the next one."""
         self._start()
         with self._lock:
             self._backlog.streams[stream] = Progress(on_fenced)
@@ -256,29 +237,11 @@ class Writer:
 
     def _tell(self, batches: list[Batch], news: list[News], refused: set[str]) -> None:
         """Publish what has been written, and say what was refused."""
-        written = [batch for batch in batches if batch.stream not in refused] if refused else batches
-        try:
-            self._audience.publish(written)
-        except Exception:  # the edge of the writer: no answer may stand still for a reader
-            log.exception("events were not published here")
+        publish(self._audience, [batch for batch in batches if batch.stream not in refused] if refused else batches)
         with self._lock:
             fenced = self._backlog.done(batches, news, refused)
             self._room.set()
         for stream in {each.stream for each in news} if news else ():
             self._audience.look(stream)
         if fenced:
-            spawn(partial(self._fence, fenced))  # it may have to wait
-
-    def _fence(self, fenced: list[Refused]) -> None:
-        for stream, on_fenced in fenced:
-            log.warning("%s is written elsewhere", stream)
-            self._audience.end(stream)
-            _call(on_fenced)
-
-
-def _call(callback: Callable[[], None] | None) -> None:
-    try:
-        if callback is not None:
-            callback()
-    except Exception:  # the edge of the writer: one answer's fault must not stop all the others
-        log.exception("a refused stream's producer could not be told")
+            spawn(partial(say_refused, self._audience, fenced))  # it may have to wait
