@@ -28,6 +28,7 @@ from answers.group import Listener
 from answers.groups import Groups, tell
 from answers.journal import Batch, Entry, Journal
 from relay.errors import Draining, JournalError, TalkaboutError
+from relay.loop import spawn
 from relay.pipe import Pipe
 from relay.settings import Settings
 from relay.sse import PING
@@ -124,7 +125,7 @@ class Follower:
         offered = self._groups.offer(batches)
         self._catch_up.start(offered.behind)
         if offered.unplaced:
-            self._look_anew()
+            spawn(self._look_anew)  # a thread may have to start
         for listener, entries in offered.heard:
             tell(listener, entries)
 

@@ -56,6 +56,8 @@ class RedisJournal:
     A stream that nothing is written to for `forget_s` is gone whole, its numbers too, whether anybody prunes or not.
     """
 
+    commit_now = None  # there is a network between
+
     def __init__(self, url: str, forget_s: float) -> None:
         self._line = RedisLine(url, answer_s=ANSWER_S, retries=RETRIES)
         self._tail = RedisTail(url)
