@@ -133,6 +133,7 @@ PEERS = [
     Peer("naive", _naive),
     Peer("aiohttp", lambda place: [python_with("venv"), RELAYS / "aiohttp_relay.py"]),
     *ours(ROOT),
+    Peer("floor", lambda place: [sys.executable, RELAYS / "floor.py"], end='data: {"state":"complete"', numbered=True),
     Peer("node", lambda place: [find("node"), RELAYS / "node_relay.cjs"]),
     Peer("fastapi", _fastapi),
     Peer(
@@ -143,7 +144,7 @@ PEERS = [
         share={"B": 0.05, "D": 0.1, "E": 0},
     ),
 ]
-USUAL = ["direct", "nginx", "naive", "aiohttp", "raw", "durable", "redis"]
+USUAL = ["direct", "nginx", "naive", "aiohttp", "floor", "raw", "durable", "redis"]
 
 
 def place_in(folder: Path, upstream: int, redis: int = 0) -> Place:
