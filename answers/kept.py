@@ -42,6 +42,11 @@ def in_database(row: AnswerRow) -> Answer:
     return _restored(row, [Entry(stream_of(row.id), 0, block)])[0]
 
 
+def note_end(answer: Answer, row: AnswerRow) -> None:
+    """Let an answer tell of its end what the database keeps of it, and no event before the last says."""
+    answer.finish_reason, answer.usage, answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
+
+
 def _restored(row: AnswerRow, entries: Iterable[Entry]) -> tuple[Answer, bool]:
     answer = Answer(row.id, row.conversation, row.model)
     return answer, answer.restore(entries)

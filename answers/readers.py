@@ -11,7 +11,7 @@ import orjson
 from answers.answer import Answer, reset_block, stream_of
 from answers.follow import Follower
 from answers.journal import Journal
-from answers.kept import in_database, so_far
+from answers.kept import in_database, note_end, so_far
 from answers.store import AnswerRow, Store
 from relay.errors import AnswerFailed, TalkaboutError
 from relay.pipe import Pipe
@@ -46,7 +46,7 @@ class Readers:
         # Nothing is kept of it but what the database has.
         row = self._store.answer(row.id) or row
         answer = in_database(row)
-        answer.finish_reason, answer.usage, answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
+        note_end(answer, row)
         answer.seq = max(last - 1, 1)
         answer.done(row.state)
         return self._follower.finished(opening + b"".join(entry.block for entry in answer.take()))

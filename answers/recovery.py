@@ -15,7 +15,7 @@ from heapq import nsmallest
 
 from answers.answer import stream_of
 from answers.follow import Follower
-from answers.kept import take_up
+from answers.kept import note_end, take_up
 from answers.pen import LEASE_S, Pen
 from answers.producer import MAX_ADOPTIONS, Producer
 from answers.producers import RENEWED_AT_ONCE, STOPS, Producers
@@ -160,7 +160,7 @@ class Recovery:
             self._journal.release(stream, self._producers.owner)
             return
         pen = self._take_up(row)
-        pen.answer.finish_reason, pen.answer.usage, pen.answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
+        note_end(pen.answer, row)
         pen.end(row.state)
 
     def _give_up(self, row: AnswerRow) -> None:

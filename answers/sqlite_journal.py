@@ -15,13 +15,7 @@ from pathlib import Path
 
 from answers.entries import Batch, Entry, News
 from answers.sqlite_appender import CHANGED, RELEASE, Appender
-from answers.sqlite_entries import (
-    STEPS,
-    bounds,
-    head,
-    prune,
-    read,
-)
+from answers.sqlite_entries import STEPS, bounds, head, prune, read
 from answers.sqlite_file import SqliteFile
 
 POLL_S = 0.035
