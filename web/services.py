@@ -10,16 +10,19 @@ from flask import current_app
 
 from answers.channels import Channels
 from answers.follow import Follower
+from answers.hidden import Hidden
+from answers.imports import Imports
 from answers.journal import Journal
 from answers.producers import Producers
 from answers.readers import Readers, TextOf
 from answers.recovery import Recovery
 from answers.room import Room
+from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tree import new_id
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import Draining, TooManyAnswers
+from relay.errors import Draining, NotFound, TooManyAnswers
 from relay.passthrough import relay
 from relay.pipe import fill, to_reader
 from relay.settings import Settings
@@ -38,6 +41,9 @@ class Services:
     follower: Follower
     channels: Channels
     store: Store
+    hidden: Hidden
+    imports: Imports
+    shares: Shares
     room: Room
     producers: Producers
     recovery: Recovery
@@ -54,6 +60,8 @@ class Services:
         given = more.get("answer")
         answer = given or new_id()
         if given and (known := self.store.answer(given)):
+            if known.within.deleted_us is not None:
+                raise NotFound(f"the conversation of {given} is deleted")
             return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
         if not self.room.take(user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
