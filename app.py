@@ -13,6 +13,7 @@ from answers.channels import Channels
 from answers.database import Database
 from answers.follow import Follower
 from answers.hidden import Hidden
+from answers.imports import Imports
 from answers.journal import open_journal
 from answers.producer import Ask
 from answers.producers import Producers
@@ -89,6 +90,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         channels=channels,
         store=store,
         hidden=hidden,
+        imports=Imports(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(producers, follower, Pruning(journal, settings, hidden.purge), settings.abandon_after_s),

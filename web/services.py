@@ -11,6 +11,7 @@ from flask import current_app
 from answers.channels import Channels
 from answers.follow import Follower
 from answers.hidden import Hidden
+from answers.imports import Imports
 from answers.journal import Journal
 from answers.producers import Producers
 from answers.readers import Readers, TextOf
@@ -40,6 +41,7 @@ class Services:
     channels: Channels
     store: Store
     hidden: Hidden
+    imports: Imports
     room: Room
     producers: Producers
     recovery: Recovery
