@@ -14,6 +14,7 @@ from flask import Flask
 from answers.channels import Channels
 from answers.database import Database
 from answers.follow import Follower
+from answers.hidden import Hidden
 from answers.journal import open_journal
 from answers.producer import Ask
 from answers.producers import Producers
@@ -71,7 +72,8 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
 def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Services:
     """Make what the views work with, each part from those before it."""
     models = catalog(settings, embedded_url)
-    store = Store(Database(settings))
+    database = Database(settings)
+    store, hidden = Store(database), Hidden(database, settings.undo_s)
     journal = open_journal(settings, data_dir)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
@@ -88,9 +90,10 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         follower=follower,
         channels=channels,
         store=store,
+        hidden=hidden,
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
-        recovery=Recovery(producers, follower, Pruning(journal, settings), settings.abandon_after_s),
+        recovery=Recovery(producers, follower, Pruning(journal, settings, hidden.purge), settings.abandon_after_s),
         readers=Readers(journal, store, follower),
     )
 
@@ -98,7 +101,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
 def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, history: History | None) -> Ask:
     """Say how the model server of an answer is asked."""
     upstream, name = models.find(row.model)
-    body = request_body(name, history or store.history(row.id), settings.max_tokens)
+    within, longest = row.within, settings.max_tokens
+    max_tokens = min(within.max_tokens or longest, longest)
+    body = request_body(name, history or store.history(row.id), max_tokens, within.system, within.temperature)
     style = upstream.continues()
     if upstream.names_requests():
         body["request_id"] = row.id

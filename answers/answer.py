@@ -34,6 +34,7 @@ class Answer:
         self.conversation = conversation
         self.model = model
         self.seq = 0
+        self.is_lost = False  # the journal has not all of its text
         self.chars = 0
         self.finish_reason: str | None = None
         self.usage: dict[str, Any] | None = None
@@ -67,22 +68,29 @@ class Answer:
         new, self._new = self._new, []
         return new
 
-    def restore(self, entries: Iterable[Entry]) -> None:
-        """Become what these events of the journal say, to go on behind them."""
+    def restore(self, entries: Iterable[Entry]) -> bool:
+        """Become what these events of the journal say, to go on behind them; false if that is not the whole text."""
         decoder = Decoder()
+        is_whole = False
         for entry in entries:
             self.seq = entry.seq
+            is_whole |= entry.seq == 1
             for event in decoder.feed(entry.block):
                 data = orjson.loads(event.data)
                 if event.event == "reset":
+                    is_whole = True
                     self._forget()
                 if event.event in ("message", "reset"):
                     self._keep("content", data.get("content", ""))
                     self._keep("reasoning", data.get("reasoning", ""))
+        return is_whole
 
     def open(self) -> None:
-        """Begin: always the event with seq 1."""
-        self._add({"answer": self.answer, "conversation": self.conversation, "model": self.model}, "open", RETRY_MS)
+        """Say what must be known before anything else: `open`, always with seq 1, and what the journal has lost."""
+        if not self.seq:
+            self._add({"answer": self.answer, "conversation": self.conversation, "model": self.model}, "open", RETRY_MS)
+        if self.is_lost:
+            self.reset(keep=True)
 
     def phase(self, name: str) -> None:
         """Enter a phase, unless it is the one that runs."""

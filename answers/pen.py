@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 from answers.answer import Answer, stream_of
 from answers.entries import Batch, Entry
@@ -21,12 +22,15 @@ class Pen:
     It is made when the answer is what the journal has of it: what comes to it from then on is new.
     """
 
-    def __init__(self, answer: Answer, owner: str, journal: Journal, writer: Writer) -> None:
+    def __init__(
+        self, answer: Answer, owner: str, journal: Journal, writer: Writer, lease_s: Callable[[], float]
+    ) -> None:
         self.answer = answer
         self._stream = stream_of(answer.answer)
         self._owner = owner
         self._journal = journal
         self._writer = writer
+        self._lease_s = lease_s
         self._refused = threading.Event()
         self._dropped = threading.Event()
         self._new: list[Entry] = []  # taken out of the answer, and not yet by the writer
@@ -62,7 +66,7 @@ class Pen:
     def hold(self) -> None:
         """Make sure that the lease is still ours: this worker may have stood still for longer than it lasts."""
         with contextlib.suppress(JournalError):  # nobody can tell; what is written is refused if it is not
-            if not self._journal.renew(self._owner, [self._stream], LEASE_S):
+            if not self._journal.renew(self._owner, [self._stream], self._lease_s()):
                 raise Replaced("another producer has the lease")
 
     def end(self, state: str, error: TalkaboutError | None = None) -> None:
@@ -100,7 +104,7 @@ class Pen:
 
     def _mended(self) -> bool:
         try:
-            mine = self._journal.mend(self._stream, self._owner, self.answer.seq, LEASE_S)
+            mine = self._journal.mend(self._stream, self._owner, self.answer.seq, self._lease_s())
         except JournalError:
             return False
         if not mine:

@@ -21,7 +21,7 @@ from answers.pen import Pen
 from relay.chat import Delta
 from relay.completion import Completion, read_to_end
 from relay.continuation import NONE, Seam
-from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamStopped
+from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamBroken, UpstreamStopped
 from relay.loop import spawn
 from relay.upstream import Call
 
@@ -82,10 +82,10 @@ class Producer:
         self._pen.drop()
         self._interrupt()
 
-    def run(self, recovering: bool) -> None:
-        """Write the answer, from its beginning or from what the journal has of it."""
+    def run(self, recovering: bool, adopted: bool = False) -> None:
+        """Write the answer, from its beginning or from what is kept of it; `adopted`: no user has asked for that."""
         try:
-            state, error = self._attempts(recovering)
+            state, error = self._attempts(recovering, adopted)
             if self._left.is_set():
                 return
             if error is not None:
@@ -99,7 +99,9 @@ class Producer:
         finally:
             self.ended.set()
 
-    def _attempts(self, recovering: bool) -> tuple[str, TalkaboutError | None]:
+    def _attempts(self, recovering: bool, adopted: bool) -> tuple[str, TalkaboutError | None]:
+        if adopted and self.answer.chars and self._ask.style == NONE:
+            return "interrupted", UpstreamBroken("adopted, and this model server would begin anew")
         while True:
             try:
                 self._attempt(recovering)

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from answers.answer import Answer, stream_of
-from answers.entries import Entry
-from answers.journal import Journal, read_all
+from answers.journal import Journal
+from answers.kept import take_up
 from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
 from answers.store import AnswerRow, History, Store
@@ -32,6 +32,7 @@ _SAY_STOP_AGAIN_S = 0.5  # an answer may be between two workers when it is stopp
 _STOPPED_WITHIN_S = 10.0
 _LOOK_S = 0.02
 _TRY_AGAIN_S = 0.5
+RENEWED_AT_ONCE = 1000  # leases; to renew five thousand takes so long that it makes itself late
 
 
 class Producers:
@@ -65,6 +66,10 @@ class Producers:
         with self._lock:
             return set(self._coming)
 
+    def lease_s(self) -> float:
+        """Tell how long a lease lasts: the more are written here, the longer it takes until each is renewed again."""
+        return LEASE_S * (1 + len(self._running) // RENEWED_AT_ONCE)
+
     def begin(
         self, user: str, prompt: str, model: str, conversation: str | None, parent: str | None, answer: str
     ) -> AnswerRow:
@@ -81,7 +86,7 @@ class Producers:
                     self.journal.release(stream_of(answer), self.owner)
                 raise
             if mine and new:
-                self.run(row, [], None if conversation else [{"role": "user", "content": clean(prompt)}])
+                self.run(row, None, None if conversation else [{"role": "user", "content": clean(prompt)}])
             elif mine:
                 self.let_go(answer)
         return row
@@ -96,7 +101,7 @@ class Producers:
             free = answer not in self._running and answer not in self._coming
             self._coming |= {answer} if free else set()
         try:
-            yield free and self.journal.take(stream_of(answer), self.owner, LEASE_S)
+            yield free and self.journal.take(stream_of(answer), self.owner, self.lease_s())
         finally:
             with self._lock:
                 self._coming -= {answer} if free else set()
@@ -118,7 +123,7 @@ class Producers:
         except TalkaboutError:
             self.let_go(answer)
             raise
-        self.run(row, self.entries(answer))
+        self.run(row, take_up(self.journal, row))
         self._tell(row)
         return row
 
@@ -127,11 +132,17 @@ class Producers:
         deadline = time.monotonic() + _STOPPED_WITHIN_S
         say_at = 0.0
         while row.state == "running" and time.monotonic() < deadline:
+            producer = self._running.get(row.id)
             if time.monotonic() >= say_at:
                 say_at = time.monotonic() + _SAY_STOP_AGAIN_S
-                if not self._stop_here(row.id):
+                if producer:
+                    producer.stop()
+                else:
                     self._say_stop(row.id)
-            time.sleep(_LOOK_S)
+            if producer:
+                producer.ended.wait(_SAY_STOP_AGAIN_S)
+            else:
+                time.sleep(_LOOK_S)
             row = self.store.answer(row.id) or row
         return row
 
@@ -142,12 +153,6 @@ class Producers:
         if producer and producer.behind < int(seq):
             producer.stop()
 
-    def _stop_here(self, answer: str) -> bool:
-        producer = self.running().get(answer)
-        if producer:
-            producer.stop()
-        return producer is not None
-
     def _say_stop(self, answer: str) -> None:
         """Tell every worker to stop an answer, as far as the journal has it now: who continues it begins behind that.
 
@@ -156,28 +161,29 @@ class Producers:
         said = f"{answer}:{self.journal.bounds(stream_of(answer))[1]}".encode()
         self.journal.publish(STOPS, lambda _seq: said, _STOPS_KEPT)
 
-    def run(self, row: AnswerRow, entries: list[Entry], history: History | None = None) -> None:
-        """Write an answer whose lease is ours, from its beginning or behind the entries that the journal has of it.
+    def run(
+        self, row: AnswerRow, kept: Answer | None, history: History | None = None, *, adopted: bool = False
+    ) -> None:
+        """Write an answer whose lease is ours, from its beginning or behind what is kept of it.
 
         `history` is what the model is to read, where that is known without a look at the database.
         """
-        answer = Answer(row.id, row.conversation, row.model)
-        answer.restore(entries)
+        answer = kept or Answer(row.id, row.conversation, row.model)
         pen = self.pen(answer)
         producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
-        if not entries:
-            answer.open()
+        answer.open()
+        if kept is None:
             answer.phase("connecting")  # with the same commit: nothing is waited for in between
         with self._lock:
             self._running[row.id] = producer
         try:
             pen.write()
         finally:  # without a thread nobody would ever take it off those that run here
-            spawn(partial(self._run_to_end, producer, pen, bool(entries)))
+            spawn(partial(self._run_to_end, producer, pen, kept is not None, adopted))
 
     def pen(self, answer: Answer) -> Pen:
         """Make what writes an answer whose lease is ours."""
-        return Pen(answer, self.owner, self.journal, self.writer)
+        return Pen(answer, self.owner, self.journal, self.writer, self.lease_s)
 
     def settle(self, pen: Pen, state: str, error: TalkaboutError | None, close_ms: int | None = None) -> None:
         """Keep how an answer ended: first in the database, then in the journal, whose readers may ask for it at once.
@@ -203,17 +209,13 @@ class Producers:
                 log.warning("answer %s is kept in memory: %s", pen.answer.answer, exc)
             pen.wait(_TRY_AGAIN_S)
 
-    def entries(self, answer: str) -> list[Entry]:
-        """Read all that the journal has of an answer."""
-        return read_all(self.journal, stream_of(answer))
-
     def let_go(self, answer: str) -> None:
         """Let the lease of an answer run out now, so that a worker adopts it if it has not ended."""
         self.journal.take(stream_of(answer), self.owner, 0.0)
 
-    def _run_to_end(self, producer: Producer, pen: Pen, recovering: bool) -> None:
+    def _run_to_end(self, producer: Producer, pen: Pen, recovering: bool, adopted: bool) -> None:
         try:
-            producer.run(recovering)
+            producer.run(recovering, adopted)
         finally:
             with self._lock:
                 del self._running[pen.answer.answer]

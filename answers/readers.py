@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 
 from answers.answer import Answer, reset_block, stream_of
-from answers.entries import Entry
 from answers.follow import Follower
-from answers.journal import Journal, read_all
+from answers.journal import Journal
+from answers.kept import in_database, so_far
 from answers.store import AnswerRow, Store
 from relay.errors import AnswerFailed, TalkaboutError
 from relay.pipe import Pipe
-from relay.sse import PING, Decoder, Event, encode
+from relay.sse import PING, Decoder, Event
 
 
 class Readers:
@@ -45,7 +45,8 @@ class Readers:
             return self._follower.follow(stream, upto, opening, self._reset(row))
         # Nothing is kept of it but what the database has.
         row = self._store.answer(row.id) or row
-        answer = _of_row(row)
+        answer = in_database(row)
+        answer.finish_reason, answer.usage, answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
         answer.seq = max(last - 1, 1)
         answer.done(row.state)
         return self._follower.finished(opening + b"".join(entry.block for entry in answer.take()))
@@ -82,12 +83,7 @@ class Readers:
 
     def so_far(self, row: AnswerRow, upto: int | None = None) -> Answer:
         """Read the text from the journal, or from the database where the journal has not all of it any more."""
-        entries = read_all(self._journal, stream_of(row.id))
-        if entries and entries[0].seq == 1:
-            answer = Answer(row.id, row.conversation, row.model)
-            answer.restore(entry for entry in entries if upto is None or entry.seq <= upto)
-            return answer
-        return _of_row(self._store.answer(row.id) or row)
+        return so_far(self._journal, self._store, row, upto)
 
 
 class TextOf:
@@ -137,12 +133,3 @@ class TextOf:
             new = new.removeprefix(self._shown)
         self._shown += new
         return new + self._ending(data["error"]) if event.event == "done" and data.get("error") else new
-
-
-def _of_row(row: AnswerRow) -> Answer:
-    """Make an answer of what the database keeps."""
-    answer = Answer(row.id, row.conversation, row.model)
-    block = encode(orjson.dumps({"content": row.content, "reasoning": row.reasoning}).decode(), "reset")
-    answer.restore([Entry(stream_of(row.id), 0, block)])
-    answer.finish_reason, answer.usage, answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
-    return answer

@@ -11,12 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from heapq import nsmallest
 
-from answers.answer import Answer, stream_of
+from answers.answer import stream_of
 from answers.follow import Follower
-from answers.pen import LEASE_S
+from answers.kept import take_up
+from answers.pen import LEASE_S, Pen
 from answers.producer import MAX_ADOPTIONS, Producer
-from answers.producers import STOPS, Producers
+from answers.producers import RENEWED_AT_ONCE, STOPS, Producers
 from answers.pruning import Pruning
 from answers.store import AnswerRow
 from relay.errors import AdoptedTooOften, JournalError, TalkaboutError
@@ -41,6 +43,7 @@ class Recovery:
         self._look_at_readers = 0.0
         self._sweep_at = 0.0
         self._adopt_from = 0.0
+        self._renewed: dict[str, float] = {}
         self._retiring = False
         self._draining = threading.Event()
         self._lock = threading.Lock()
@@ -87,7 +90,7 @@ class Recovery:
             self._give_up(row)
         else:
             log.info("answer %s is adopted", answer)
-            self._producers.run(row, self._producers.entries(answer))
+            self._producers.run(row, take_up(self._journal, row), adopted=True)
 
     def _again_and_again(self, *tasks: Callable[[], None]) -> None:
         while not self._draining.wait(_LOOK_S):
@@ -100,11 +103,14 @@ class Recovery:
                 log.exception("leases are not looked after")
 
     def _renew(self) -> None:
+        """Renew our leases: all of them, or of many those that were not renewed for the longest time."""
         streams = {stream_of(answer): producer for answer, producer in self._producers.running().items()}
         coming = map(stream_of, self._producers.coming())
-        if named := {*streams, *coming}:
-            held = self._journal.renew(self._producers.owner, named, LEASE_S)
-            for stream in streams.keys() - held:
+        self._renewed = {stream: self._renewed.get(stream, 0.0) for stream in {*streams, *coming}}
+        if due := set(nsmallest(RENEWED_AT_ONCE, self._renewed, self._renewed.__getitem__)):
+            held = self._journal.renew(self._producers.owner, due, self._producers.lease_s())
+            self._renewed |= dict.fromkeys(held, time.monotonic())
+            for stream in streams.keys() & due - held:
                 streams[stream].leave()
 
     def _stop_abandoned(self) -> None:
@@ -148,17 +154,21 @@ class Recovery:
 
     def _end(self, row: AnswerRow) -> None:
         """Write the terminal event that a killed worker has left out, if it has."""
-        entries = self._producers.entries(row.id)
-        if entries and entries[-1].final:
-            self._journal.release(stream_of(row.id), self._producers.owner)
+        stream = stream_of(row.id)
+        newest = self._journal.read(stream, self._journal.bounds(stream)[1] - 1, 1)
+        if newest and newest[0].final:
+            self._journal.release(stream, self._producers.owner)
             return
-        answer = Answer(row.id, row.conversation, row.model)
-        answer.restore(entries)
-        answer.finish_reason, answer.usage, answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
-        self._producers.pen(answer).end(row.state)
+        pen = self._take_up(row)
+        pen.answer.finish_reason, pen.answer.usage, pen.answer.ttft_ms = row.finish_reason, row.usage, row.ttft_ms
+        pen.end(row.state)
 
     def _give_up(self, row: AnswerRow) -> None:
-        answer = Answer(row.id, row.conversation, row.model)
-        answer.restore(self._producers.entries(row.id))
-        state = "interrupted" if answer.chars else "failed"
-        self._producers.settle(self._producers.pen(answer), state, AdoptedTooOften(f"{MAX_ADOPTIONS} times"))
+        pen = self._take_up(row)
+        state = "interrupted" if pen.answer.chars else "failed"
+        self._producers.settle(pen, state, AdoptedTooOften(f"{MAX_ADOPTIONS} times"))
+
+    def _take_up(self, row: AnswerRow) -> Pen:
+        pen = self._producers.pen(take_up(self._journal, row))
+        pen.answer.open()
+        return pen

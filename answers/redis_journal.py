@@ -14,24 +14,28 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 from answers.entries import Batch, Entry, News
-from answers.redis_line import Command, RedisLine, call
+from answers.redis_line import RedisLine
+from answers.redis_numbers import Group, Numbers
+from answers.redis_protocol import packed
 from answers.redis_scripts import (
     BOUNDS,
-    COMMIT,
     DUE,
     FIND_DUE,
     HAND_OVER,
     MEND,
+    NOTE,
     OLD,
     PRUNE,
-    PUBLISH,
     RELEASE,
     RENEW,
     RUN_OUT,
     TAKE,
     TOUCH,
+    call,
+    commit,
     events,
     lease,
 )
@@ -40,7 +44,6 @@ from relay.errors import JournalError
 
 ANSWER_S = 2.0
 RETRIES = 1
-CONNECTIONS = 16
 PUBLISH_TRIES = 100
 PRUNE_BATCH = 200
 PRUNE_STREAMS = 100
@@ -54,22 +57,27 @@ class RedisJournal:
     """
 
     def __init__(self, url: str, forget_s: float) -> None:
-        self._line = RedisLine(url, answer_s=ANSWER_S, retries=RETRIES, connections=CONNECTIONS)
+        self._line = RedisLine(url, answer_s=ANSWER_S, retries=RETRIES)
         self._tail = RedisTail(url)
         self._forget_ms = round(forget_s * 1000)
+        self._numbers = Numbers(self._forget_ms)
         # What was taken here and not given up: where Redis has no lease of it any more, it has lost it.
         self._held: dict[str, str] = {}
         self._ended: set[str] = set()  # still in the index of the leases
         self._aged: set[str] = set()  # in the index of what may be pruned, which leaves them there as they have a lease
 
     def commit(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
-        """Write all batches in one pipeline and return the streams that were refused; news go one by one before it."""
-        for each in news:
-            self.publish(each.stream, each.make_block, each.keep)
-        if not batches:
+        """Write all batches and news in one pipeline and return the streams that were refused."""
+        if not (batches or news):
             return set()
         young = [batch.stream for batch in batches if batch.stream not in self._aged]
-        written = self._line.do(*map(self._put, batches), *([_note_age(*young)] if young else []), *self._tidy())
+        puts = [commit(batch, self._forget_ms) for batch in batches]
+        groups = self._numbers.groups(news)
+        try:
+            written = self._tell(groups, young, *puts, *self._tidy())
+        except JournalError:
+            self._numbers.doubt(groups)
+            raise
         self._aged.update(young)
         done = [batch for batch, is_done in zip(batches, written, strict=False) if is_done]
         ended = [batch.stream for batch in done if batch.entries[-1].final]
@@ -79,18 +87,13 @@ class RedisJournal:
 
     def publish(self, stream: str, make_block: Callable[[int], bytes], keep: int) -> int:
         """Append one entry under the seq that is the next one when it gets there."""
-        by, seq = uuid.uuid4().hex, self.bounds(stream)[1] + 1
-        for _ in range(PUBLISH_TRIES):
-            arguments = (seq, by, make_block(seq), keep, self._forget_ms)
-            taken = self._line.do(call(PUBLISH, events(stream), args=arguments), _note_age(stream))[0]
-            if not taken:
-                return seq
-            seq = taken
-        raise JournalError(f"others were faster {PUBLISH_TRIES} times")
+        groups = self._numbers.groups([News(stream, make_block, keep, uuid.uuid4().hex)])
+        self._tell(groups, [])
+        return groups[0].seq
 
     def read(self, stream: str, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries behind the seq `after`."""
-        rows = self._line.do(("XRANGE", events(stream), after + 1, "+", "COUNT", limit))[0]
+        rows = self._line.do(packed("XRANGE", events(stream), after + 1, "+", "COUNT", limit))[0]
         return [entry(stream, *row) for row in rows]
 
     def bounds(self, stream: str) -> tuple[int, int]:
@@ -109,10 +112,11 @@ class RedisJournal:
     def take(self, stream: str, owner: str, ttl_s: float) -> bool:
         """Get the stream's lease, if it can be had."""
         # Into the index first: a lease that is not there would never be found, one too many is looked at and left.
-        soon = ("ZADD", DUE, "NX", round((time.time() + ttl_s) * 1000), stream)
-        until = self._line.do(soon, call(TAKE, lease(stream), args=self._hold(owner, ttl_s)))[1]
+        note = call(NOTE, DUE, args=(round(ttl_s * 1000), stream))
+        is_new, until = self._line.do(note, call(TAKE, lease(stream), args=self._hold(owner, ttl_s)))
         if until:
-            self._line.do(("ZADD", DUE, until, stream))
+            if not is_new:
+                self._line.do(packed("ZADD", DUE, until, stream))
             self._held[stream] = owner
             self._aged.discard(stream)
         if not until or not ttl_s:  # one that runs out at once is for others
@@ -136,7 +140,7 @@ class RedisJournal:
         held = {stream: until for stream, until in zip(named, self._line.do(*commands), strict=True) if until}
         self._drop(stream for stream in named if stream not in held)
         if held:
-            self._line.do(("ZADD", DUE, *(part for stream, until in held.items() for part in (until, stream))))
+            self._line.do(packed("ZADD", DUE, *(part for stream, until in held.items() for part in (until, stream))))
         return set(held)
 
     def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
@@ -153,16 +157,16 @@ class RedisJournal:
         """Delete the lease."""
         self._drop([stream])
         if self._line.do(call(RELEASE, lease(stream), args=(owner,)))[0]:
-            self._line.do(("ZREM", DUE, stream))
+            self._line.do(packed("ZREM", DUE, stream))
 
     def hand_over(self, owner: str) -> None:
         """Let all leases of this owner run out, and be nobody's."""
         self._drop([stream for stream, holder in list(self._held.items()) if holder == owner])
-        leased = [name.decode() for name in self._line.do(("ZRANGE", DUE, 0, -1))[0]]
+        leased = [name.decode() for name in self._line.do(packed("ZRANGE", DUE, 0, -1))[0]]
         ended = self._line.do(*(call(HAND_OVER, lease(stream), args=(owner,)) for stream in leased)) if leased else []
         for stream, until in zip(leased, ended, strict=True):
             if until:
-                self._line.do(("ZADD", DUE, "XX", until, stream))
+                self._line.do(packed("ZADD", DUE, "XX", until, stream))
 
     def orphans(self, limit: int) -> list[str]:
         """Return streams whose lease has run out, by the index and by the lease itself."""
@@ -177,17 +181,20 @@ class RedisJournal:
 
     def last_read(self, stream: str) -> float | None:
         """Return the time of the last `touch`."""
-        read = self._line.do(("HGET", lease(stream), "read"))[0]
+        read = self._line.do(packed("HGET", lease(stream), "read"))[0]
         return None if read is None else float(read)
 
     def prune(self, before: float, max_bytes: int) -> int:
         """Delete up to 200 entries of the stream that has the oldest; the size is that of all data in Redis."""
-        too_large = self._line.do(("INFO", "memory"))[0]["used_memory_dataset"] > max_bytes
+        memory = self._line.do(packed("INFO", "memory"))[0].partition(b"used_memory_dataset:")[2]
+        too_large = int(memory.partition(b"\r")[0]) > max_bytes
         before_ms = NEVER_MS if too_large else round(before * 1000)
         start = 0
-        while old := self._line.do(("ZRANGEBYSCORE", OLD, "-inf", f"({before_ms}", "LIMIT", start, PRUNE_STREAMS))[0]:
+        while old := self._line.do(
+            packed("ZRANGEBYSCORE", OLD, "-inf", f"({before_ms}", "LIMIT", start, PRUNE_STREAMS)
+        )[0]:
             streams = [name.decode() for name in old]
-            leased = self._line.do(*(("EXISTS", lease(stream)) for stream in streams))
+            leased = self._line.do(*(packed("EXISTS", lease(stream)) for stream in streams))
             for stream, is_leased in zip(streams, leased, strict=True):
                 if not is_leased and (gone := self._prune(stream, before_ms)):
                     return gone
@@ -196,23 +203,29 @@ class RedisJournal:
 
     def check(self) -> None:
         """Ask Redis for a key."""
-        self._line.do(("EXISTS", DUE))
+        self._line.do(packed("EXISTS", DUE))
 
     def close(self) -> None:
         """Close the connections of this process."""
         self._line.close()
         self._tail.close()
 
-    def _put(self, batch: Batch) -> Command:
-        arguments: list[str | int | bytes] = [batch.owner, self._forget_ms, batch.entries[0].seq]
-        for each in batch.entries:
-            arguments += (each.block, b"1" if each.final else b"")
-        return call(COMMIT, events(batch.stream), lease(batch.stream), args=arguments)
+    def _tell(self, groups: list[Group], young: Collection[str], *others: bytes) -> list[Any]:
+        """Write news, beside other commands on the first journey, and return the replies to those."""
+        noted = [*young, *(group.stream for group in groups)]
+        age = [_note_age(noted)] if noted else []
+        replies = self._line.do(*map(self._numbers.command, groups), *others, *age)
+        left = self._numbers.left(groups, replies[: len(groups)])
+        for _ in range(PUBLISH_TRIES):
+            if not left:
+                return replies[len(groups) :]
+            left = self._numbers.left(left, self._line.do(*map(self._numbers.command, left)))
+        raise JournalError(f"others were faster {PUBLISH_TRIES} times")
 
-    def _tidy(self) -> list[Command]:
+    def _tidy(self) -> list[bytes]:
         """Take what has ended out of the index of the leases; the next journey will do, since it is only a hint."""
         ended, self._ended = self._ended, set()
-        return [("ZREM", DUE, *ended)] if ended else []
+        return [packed("ZREM", DUE, *ended)] if ended else []
 
     def _drop(self, streams: Iterable[str]) -> None:
         for stream in streams:
@@ -225,12 +238,12 @@ class RedisJournal:
     def _prune(self, stream: str, before_ms: int) -> int:
         # Out of the index first: what is appended meanwhile notes itself there afterwards.
         command = call(PRUNE, events(stream), lease(stream), args=(before_ms, PRUNE_BATCH))
-        gone, oldest = self._line.do(("ZREM", OLD, stream), command)[1]
+        gone, oldest = self._line.do(packed("ZREM", OLD, stream), command)[1]
         if oldest:
-            self._line.do(("ZADD", OLD, "NX", int(oldest), stream))
+            self._line.do(packed("ZADD", OLD, "NX", int(oldest), stream))
         return int(gone)
 
 
-def _note_age(*streams: str) -> Command:
+def _note_age(streams: Iterable[str]) -> bytes:
     now = round(time.time() * 1000)
-    return ("ZADD", OLD, "NX", *(part for stream in streams for part in (now, stream)))
+    return packed("ZADD", OLD, "NX", *(part for stream in streams for part in (now, stream)))

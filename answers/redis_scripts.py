@@ -13,10 +13,16 @@ and are only hints; who follows them looks at the stream itself. All times of le
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
+
+from answers.entries import Batch
+from answers.redis_protocol import Part, packed, strings
 
 DUE = "talkabout:{due}"
 OLD = "talkabout:{old}"
+HEADS_KEPT = 4096
 
 
 def events(stream: str) -> str:
@@ -74,42 +80,48 @@ local function hold(milliseconds, forget_ms)
 end
 """
 
-# events, lease; owner, forget after, first seq, then block and final of each entry -> 1, or 0 if it is refused
+# events, lease; owner, forget after, first seq, '1' if the last entry is final, then the blocks -> 1, or 0 if it is
+# refused
 COMMIT = _script("""
-local holder, is_end = owner(), ARGV[#ARGV] == '1'
+local holder, is_end = owner(), ARGV[4] == '1'
 if holder ~= ARGV[1] and (holder or not is_end) then return 0 end
-local first, count, last = tonumber(ARGV[3]), (#ARGV - 3) / 2, last_of(KEYS[1])
+local first, count, last = tonumber(ARGV[3]), #ARGV - 4, last_of(KEYS[1])
+local function final(i) return i == count and ARGV[4] or '' end
 if first > last + 1 or (first > last and not holder) then return 0 end
 if first <= last then
   local kept = redis.call('XRANGE', KEYS[1], first, first + count - 1)
   if #kept ~= count then return 0 end
   for i, entry in ipairs(kept) do
-    if field(entry, 'block') ~= ARGV[2 + 2 * i] or field(entry, 'final') ~= ARGV[3 + 2 * i] then return 0 end
+    if field(entry, 'block') ~= ARGV[4 + i] or field(entry, 'final') ~= final(i) then return 0 end
   end
   return 1
 end
 local at = now()
 for i = 1, count do
   local id = string.format('%d-0', first + i - 1)
-  redis.call('XADD', KEYS[1], id, 'block', ARGV[2 + 2 * i], 'final', ARGV[3 + 2 * i], 'at', at)
+  redis.call('XADD', KEYS[1], id, 'block', ARGV[4 + i], 'final', final(i), 'at', at)
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if first == 1 or is_end then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end -- between the two RENEW does it
 if is_end then redis.call('DEL', KEYS[2]) end
 return 1
 """)
 
-# events; seq, who publishes, block, entries to keep, forget after -> 0, or the seq that is the next one instead
+# events; seq, entries to keep, forget after, then who publishes and block of each entry -> 0, or the seq that is the
+# next one instead
 PUBLISH = _script("""
-local next = last_of(KEYS[1]) + 1
-if next == tonumber(ARGV[1]) then
-  redis.call('XADD', KEYS[1], ARGV[1] .. '-0', 'block', ARGV[3], 'final', '', 'at', now(), 'by', ARGV[2])
-  redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', ARGV[4])
-  redis.call('PEXPIRE', KEYS[1], ARGV[5])
-  return 0
+local seq, next = tonumber(ARGV[1]), last_of(KEYS[1]) + 1
+if next ~= seq then
+  local kept = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
+  return kept[1] and field(kept[1], 'by') == ARGV[4] and 0 or next
 end
-local kept = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
-if kept[1] and field(kept[1], 'by') == ARGV[2] then return 0 end
-return next
+local at = now()
+for i = 4, #ARGV, 2 do
+  local id = string.format('%d-0', seq + (i - 4) / 2)
+  redis.call('XADD', KEYS[1], id, 'block', ARGV[i + 1], 'final', '', 'at', at, 'by', ARGV[i])
+end
+redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 0
 """)
 
 # events -> first kept seq, last seq
@@ -132,6 +144,9 @@ hold(ARGV[2], ARGV[3])
 return 1
 """)
 
+# index of the leases; lasts for, stream -> 1 if it was not there
+NOTE = _script("return redis.call('ZADD', KEYS[1], 'NX', now() + ARGV[1], ARGV[2])")
+
 # lease; owner, lasts for, forget after -> when it runs out, or 0 if another has it
 TAKE = _script("""
 local holder = owner()
@@ -143,6 +158,7 @@ return hold(ARGV[2], ARGV[3])
 RENEW = _script("""
 local holder = owner()
 if holder and holder ~= ARGV[1] or not holder and (ARGV[4] ~= '1' or has_ended(KEYS[1])) then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return hold(ARGV[2], ARGV[3])
 """)
 
@@ -187,4 +203,23 @@ if gone > 0 then redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', redis.call('XLEN', 
 return {gone, kept[gone + 1] and field(kept[gone + 1], 'at') or ''}
 """)
 
-ALL = (COMMIT, PUBLISH, BOUNDS, MEND, TAKE, RENEW, RELEASE, HAND_OVER, RUN_OUT, FIND_DUE, TOUCH, PRUNE)
+ALL = (COMMIT, PUBLISH, BOUNDS, MEND, NOTE, TAKE, RENEW, RELEASE, HAND_OVER, RUN_OUT, FIND_DUE, TOUCH, PRUNE)
+
+
+def call(script: Script, *keys: str, args: Sequence[Part] = ()) -> bytes:
+    """Return the command that runs a script."""
+    return packed("EVALSHA", script.sha, len(keys), *keys, *args)
+
+
+def commit(batch: Batch, forget_ms: int) -> bytes:
+    """Return the command that writes a batch."""
+    entries = batch.entries
+    is_end = b"1" if entries[-1].final else b""
+    rest = strings(entries[0].seq, is_end, *[entry.block for entry in entries])
+    return b"*%d\r\n%b%b" % (9 + len(entries), _commit_head(batch.stream, batch.owner, forget_ms), rest)
+
+
+@lru_cache(HEADS_KEPT)
+def _commit_head(stream: str, owner: str, forget_ms: int) -> bytes:
+    """Encode what is the same in every commit of an answer."""
+    return strings("EVALSHA", COMMIT.sha, 2, events(stream), lease(stream), owner, forget_ms)

@@ -7,11 +7,10 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
-from redis.exceptions import ClusterCrossSlotError
-
 from answers.entries import Entry
-from answers.redis_line import Command, RedisLine, call
-from answers.redis_scripts import BOUNDS, events
+from answers.redis_line import RedisLine
+from answers.redis_protocol import Refused, packed
+from answers.redis_scripts import BOUNDS, call, events
 from relay.errors import JournalError
 
 BLOCK_S = 2.0
@@ -31,7 +30,7 @@ class RedisTail:
     """
 
     def __init__(self, url: str) -> None:
-        self._line = RedisLine(url, answer_s=ANSWER_S, retries=0, connections=1)
+        self._line = RedisLine(url, answer_s=ANSWER_S, retries=0)
         # Read along with the streams, so that a wake that comes before the wait ends it too; CLIENT UNBLOCK would not.
         self._wake_key = f"talkabout:{{wake:{uuid.uuid4().hex}}}".encode()
         self._woken = b"0-0"
@@ -61,19 +60,14 @@ class RedisTail:
 
     def wake(self, line: RedisLine) -> None:
         """Let `wait` return, by a line on which nobody waits."""
-        line.do(("XADD", self._wake_key, "MAXLEN", 1, "*", "wake", ""), ("EXPIRE", self._wake_key, WAKE_KEPT_S))
+        line.do(
+            packed("XADD", self._wake_key, "MAXLEN", 1, "*", "wake", ""), packed("EXPIRE", self._wake_key, WAKE_KEPT_S)
+        )
 
     def close(self) -> None:
         """Close the connection."""
         self._in_doubt = True
         self._line.close()
-
-    def _do(self, *commands: Command) -> list[Any]:
-        connects = self._line.connects
-        results = self._line.do(*commands)
-        if self._line.connects != connects and not self._in_doubt:
-            raise JournalError("Redis: the connection was lost")
-        return results
 
     def _take_places(self, streams: Collection[str]) -> None:
         places = {stream: self._places[stream] for stream in streams if stream in self._places}
@@ -81,7 +75,7 @@ class RedisTail:
         found: list[Any] = []
         if asked or self._in_doubt:
             commands = (call(BOUNDS, events(stream)) for stream in asked)
-            found = self._do(("EXISTS", self._wake_key), *commands)[1:]
+            found = self._line.do(packed("EXISTS", self._wake_key), *commands)[1:]
         for stream, (_first, last) in zip(asked, found, strict=True):
             place = places.get(stream, last)
             places[stream] = place if place <= last else 0
@@ -94,14 +88,14 @@ class RedisTail:
         if not self._scattered:
             try:
                 block = ("BLOCK", max(1, round(block_s * 1000))) if block_s > 0 else ()
-                command = ("XREAD", "COUNT", AT_ONCE, *block, "STREAMS", *places, *places.values())
-                return self._do(command)[0] or []
+                command = packed("XREAD", "COUNT", AT_ONCE, *block, "STREAMS", *places, *places.values())
+                return self._line.do(command)[0] or []
             except JournalError as error:
-                if not isinstance(error.__cause__, ClusterCrossSlotError):
+                if not (isinstance(error.__cause__, Refused) and error.__cause__.code == "CROSSSLOT"):
                     raise
                 self._scattered = True
-        commands = [("XREAD", "COUNT", AT_ONCE, "STREAMS", key, place) for key, place in places.items()]
-        found = [row for rows in self._do(*commands) for row in rows or ()]
+        commands = [packed("XREAD", "COUNT", AT_ONCE, "STREAMS", key, place) for key, place in places.items()]
+        found = [row for rows in self._line.do(*commands) for row in rows or ()]
         if not found and block_s > 0:
             time.sleep(min(POLL_S, block_s))
         return found
@@ -119,6 +113,6 @@ class RedisTail:
         return entries
 
 
-def entry(stream: str, name: bytes, fields: dict[bytes, bytes]) -> Entry:
+def entry(stream: str, name: bytes, fields: list[bytes]) -> Entry:
     """Make an entry of what Redis keeps of it."""
-    return Entry(stream, int(name.partition(b"-")[0]), fields[b"block"], bool(fields[b"final"]))
+    return Entry(stream, int(name.partition(b"-")[0]), fields[1], bool(fields[3]))

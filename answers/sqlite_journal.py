@@ -133,8 +133,10 @@ class SqliteJournal:
 
     def renew(self, owner: str, streams: Collection[str], ttl_s: float) -> set[str]:
         """Let the owner's leases last, and return those that it still has."""
-        row = (time.time() + ttl_s, owner, json.dumps(list(streams)))
-        return {stream for (stream,) in self.file.write(lambda cursor: cursor.execute(_RENEW, row).fetchall())}
+        named = json.dumps(list(streams))
+        # The time is that of the write, which may have waited for others.
+        rows = self.file.write(lambda cursor: cursor.execute(_RENEW, (time.time() + ttl_s, owner, named)).fetchall())
+        return {stream for (stream,) in rows}
 
     def release(self, stream: str, owner: str) -> None:
         """Delete the lease."""

@@ -190,7 +190,6 @@ class Store:
 
     def _turn(self, answer: str, states: tuple[str, ...], values: dict[str, Any]) -> tuple[AnswerRow, bool]:
         """Change an answer that is in one of these states; return how it stands now, and if it was changed."""
-
         if not is_id(answer):
             raise NotFound(f"no answer {answer!r}")
         lock, change = _turning(states, tuple(values))
@@ -201,6 +200,8 @@ class Store:
             changed = change.first(transaction, answer=answer, **values) if within else None
             if within and changed:
                 return AnswerRow(Conversation(*within), *changed), True
+            if within:  # PostgreSQL: another one was faster, so the conversation has not changed by this one
+                transaction.cursor.execute("ROLLBACK")
             return _get(transaction, answer), False
 
         return self._database.write(work)
@@ -246,5 +247,4 @@ def _get(transaction: Transaction, answer: str) -> AnswerRow:
 def _schema(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return version
+    return str(connection.scalar(text("SELECT version_num FROM alembic_version")))

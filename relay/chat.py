@@ -28,19 +28,22 @@ class Delta(NamedTuple):
     usage: dict[str, Any] | None = None
 
 
-def request_body(model: str, messages: list[dict[str, Any]], max_tokens: int) -> dict[str, Any]:
-    """Build the body of a streamed chat completion.
+def request_body(
+    model: str, messages: list[dict[str, Any]], max_tokens: int, system: str = "", temperature: float | None = None
+) -> dict[str, Any]:
+    """Build the body of a streamed chat completion; a system prompt goes first, a temperature only if there is one.
 
     `max_tokens` is always sent: there are servers that write to the end of the context without it, and one that goes on
     writing for a client that has gone.
     """
-    return {
+    body = {
         "model": model,
-        "messages": messages,
+        "messages": [{"role": "system", "content": system}, *messages] if system else messages,
         "max_tokens": max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    return body if temperature is None else {**body, "temperature": temperature}
 
 
 def parse(data: str) -> Delta | None:

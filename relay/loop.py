@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -75,10 +76,74 @@ def _after_in_the_loop(seconds: float, run: Callable[[], object]) -> Callable[[]
     return close
 
 
+class _ReadableInAThread:
+    """Leave the wait to the socket."""
+
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
+        """Take a socket, which has the time limit itself."""
+
+    def wait(self) -> bool:
+        """Return that a try is worth it."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class _ReadableInTheLoop:
+    """Watch a socket all the time: to begin and end that anew, and to try in vain, costs more than to read."""
+
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
+        """Watch a socket, but for one with TLS, which may hold what the kernel has no more: that waits by itself."""
+        self._hub = hub = gevent.get_hub()
+        self._waiter: Waiter[bool] = Waiter(hub)
+        self._waits = self._was_readable = False
+        self._timer = hub.loop.timer(0.0, timeout_s)
+        self._watcher = None if isinstance(sock, ssl.SSLSocket) else hub.loop.io(sock.fileno(), _READ)
+        if self._watcher is not None:
+            self._watcher.start(self._look)
+
+    def wait(self) -> bool:
+        """Wait until the socket can be read, as it can at its end too; false after the time limit."""
+        if self._watcher is None:
+            return True
+        if self._was_readable:
+            self._was_readable = False
+            self._watcher.start(self._look)
+            return True
+        self._waits = True
+        self._timer.again(self._waiter.switch, False)
+        try:
+            return bool(self._waiter.get())
+        finally:
+            self._waits = False
+            self._timer.stop()
+            self._waiter.clear()
+
+    def close(self) -> None:
+        """Watch it no longer, and let go who waits; to be called before the socket is closed."""
+        self._timer.close()
+        if self._watcher is not None:
+            self._watcher.close()
+        if self._waits:
+            self._hub.loop.run_callback(self._look)
+
+    def _look(self) -> None:
+        if self._waits:
+            self._waiter.switch(True)
+        elif self._watcher is not None:  # nobody asked: it is closed, or what comes is early
+            self._was_readable = True
+            self._watcher.stop()
+
+
 _patched = monkey.is_module_patched("socket")
 _watch = _watch_in_the_loop if _patched else _watch_in_a_thread
 _start = _start_greenlet if _patched else _start_thread
 _after = _after_in_the_loop if _patched else _after_in_a_thread
+
+# To wait for one socket again and again, as one thread at a time does who asks and reads replies. `wait` may return
+# too early, and the socket's own time limit holds then.
+Readable = _ReadableInTheLoop if _patched else _ReadableInAThread
 
 
 def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: float) -> bool:

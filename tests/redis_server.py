@@ -24,10 +24,19 @@ class RedisServer:
     """`redis-server` on a free loopback port with its own folder; a context manager.
 
     With `persistent` each write is on the disk before it is answered, without it nothing survives the process. With
-    `cluster` it is a Redis Cluster of one node, which refuses every command whose keys are not all in one slot.
+    `cluster` it is a Redis Cluster of one node, which refuses every command whose keys are not all in one slot. `tls`
+    is the folder of its ca.pem, cert.pem and key.pem; it speaks TLS then, and nothing else.
     """
 
-    def __init__(self, folder: Path, *, persistent: bool = False, cluster: bool = False, password: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        persistent: bool = False,
+        cluster: bool = False,
+        password: str = "",
+        tls: Path | None = None,
+    ) -> None:
         self.port = free_port()
         self.url = f"redis://{f':{password}@' if password else ''}127.0.0.1:{self.port}/0"
         self._folder = folder
@@ -37,6 +46,12 @@ class RedisServer:
         # Its bus would take the port + 10000, which may be beyond the last one.
         self._options += ["--cluster-enabled", "yes", "--cluster-port", str(free_port())] if cluster else []
         self._options += ["--requirepass", password] if password else []
+        if tls:
+            self.url = self.url.replace("redis://", "rediss://").replace("127.0.0.1", "localhost")
+            self.url += f"?ssl_ca_certs={tls / 'ca.pem'}"
+            self._options += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            for option, name in (("ca-cert", "ca"), ("cert", "cert"), ("key", "key")):
+                self._options += [f"--tls-{option}-file", str(tls / f"{name}.pem")]
 
     def __enter__(self) -> RedisServer:
         self.start()

@@ -112,7 +112,7 @@ def test_a_token_of_an_answer_is_parsed_encoded_written_and_sent_once(
     journal.take(stream_of("a"), "me", 60)
     answer = Answer("a", "c", "m")
     answer.open()
-    pen = Pen(answer, "me", journal, writer)
+    pen = Pen(answer, "me", journal, writer, lambda: 60.0)
     pen.write()
     pipe = follower.follow(stream_of("a"), 0)
     pipe.outlet = outlet

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from gevent import monkey
 
-from relay.loop import after, spawn, while_readable
+from relay.loop import Readable, after, spawn, while_readable
 from tests.patched import run_patched
 
 LONG_S = 20.0
@@ -118,6 +119,41 @@ def test_several_wait_at_once_each_for_its_own() -> None:
     for pair in pairs:
         for sock in pair:
             sock.close()
+
+
+def test_a_socket_is_waited_for_again_and_again(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    ours.settimeout(LONG_S)
+    readable = Readable(ours, LONG_S)
+    for byte in (b"a", b"b", b"c"):
+        spawn(lambda byte=byte: theirs.sendall(byte))  # type: ignore[misc]
+        assert readable.wait() and ours.recv(10) == byte
+    readable.close()
+
+
+def test_what_comes_or_ends_before_anybody_waits_is_noticed(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    ours.settimeout(LONG_S)
+    readable = Readable(ours, LONG_S)
+    theirs.sendall(b"early")
+    time.sleep(0.02)
+    assert readable.wait() and ours.recv(10) == b"early"
+    theirs.close()
+    time.sleep(0.02)
+    assert readable.wait() and ours.recv(10) == b""
+    readable.close()
+
+
+@pytest.mark.skipif(not IS_PATCHED, reason="in a plain thread the socket itself has the time limit")
+def test_the_loop_waits_no_longer_than_it_may_and_not_for_what_is_closed(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    short, long = Readable(ends[0], 0.02), Readable(ends[0], LONG_S)
+    assert not short.wait() and not short.wait()
+    closed = after(0.02, long.close)
+    assert long.wait()
+    short.close()
+    closed()
 
 
 def test_what_is_spawned_runs_beside_the_one_who_spawned_it() -> None:

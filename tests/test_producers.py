@@ -17,6 +17,8 @@ from answers.store import AnswerRow
 from relay.errors import Conflict, Draining
 from relay.settings import Settings
 from tests.apps import client
+from tests.misbehaving import MisbehavingServer
+from tests.misbehaviours import TEXT
 from web.services import Services
 
 
@@ -38,9 +40,9 @@ def until(fact: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def begun(worker: Services) -> AnswerRow:
+def begun(worker: Services, model: str | None = "poem") -> AnswerRow:
     """Begin an answer, and wait for its first words."""
-    row = worker.begin("user", "x", "poem")
+    row = worker.begin("user", "x", model)
     until(lambda: worker.readers.as_it_is(row).chars > 0)
     return row
 
@@ -87,6 +89,22 @@ def test_an_answer_whose_first_event_cannot_be_written_is_adopted(workers: tuple
     assert answer not in here.producers.running()
 
 
+def test_a_model_server_that_would_begin_anew_is_not_asked_by_who_adopts(
+    tmp_path: Path, upstream_server: MisbehavingServer
+) -> None:
+    settings = Settings(data_dir=tmp_path, upstream_url=f"{upstream_server.url}/silent", embedded_model=False)
+    with client(settings) as one, client(settings) as other:
+        here, there = (each.application.extensions["talkabout"] for each in (one, other))
+        row = begun(here, None)
+        here.recovery.drain()
+        there.recovery.start()
+        until(lambda: state_of(there, row) != "running")
+        shown = there.store.answer(row.id)
+    asked = [request for request in upstream_server.requests if request.path.endswith("/completions")]
+    assert shown and (shown.state, shown.error, len(asked)) == ("interrupted", "upstream_broken", 1)
+    assert shown.content and TEXT.startswith(shown.content)
+
+
 @pytest.mark.parametrize("both_here", [True, False])
 def test_of_two_that_continue_at_once_one_does_and_nobody_loses_the_lease(
     workers: tuple[Services, Services], both_here: bool
@@ -107,6 +125,22 @@ def test_an_answer_that_runs_keeps_its_lease_when_it_is_to_be_continued(workers:
         with pytest.raises(Conflict):
             worker.producers.go_on(row)
     _keeps_its_lease(workers, row)
+
+
+def test_of_many_leases_each_look_renews_some_and_none_runs_out(
+    workers: tuple[Services, Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("producers", "recovery"):
+        monkeypatch.setattr(f"answers.{module}.RENEWED_AT_ONCE", 2)
+    here, there = workers
+    renew, asked = here.journal.renew, []
+    monkeypatch.setattr(here.journal, "renew", lambda *each: (asked.append(each[1]), renew(*each))[1])
+    rows = [here.begin("user", "x", "poem") for _ in range(4)]
+    ends = time.monotonic() + 2 * LEASE_S
+    while time.monotonic() < ends:
+        assert there.journal.orphans(10) == [] and there.producers.running() == {}
+        time.sleep(0.01)
+    assert max(map(len, asked)) == 2 and set().union(*asked) == {stream_of(row.id) for row in rows}
 
 
 def _keeps_its_lease(workers: tuple[Services, Services], row: AnswerRow) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from redis.crc import key_slot
 
-from answers import redis_journal, redis_tail
-from answers.entries import Batch, Entry
+from answers import redis_journal, redis_line, redis_tail
+from answers.entries import Batch, Entry, News
 from answers.redis_journal import RedisJournal
 from answers.redis_scripts import events, lease
 from relay.errors import JournalError, SettingError
@@ -49,6 +50,27 @@ for writer in writers:
 journal.publish("a", lambda seq: b"x", 10)
 tail.join()
 assert (ticks, len(found), journal.bounds("b")[1]) == (10, 1, 50)
+"""
+KILLED_UNDER_GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import os, signal, sys
+import gevent
+from answers.redis_journal import RedisJournal
+journal = RedisJournal(sys.argv[1], 3600)
+journal.check()
+os.kill(int(sys.argv[2]), signal.SIGSTOP)
+asked = []
+for n in range(6):
+    asked.append(gevent.spawn(journal.take, f"answer:{n}", "me", 60))
+    gevent.sleep(0.01)
+for each in (asked[0], asked[1], asked[3]):  # who goes for all, who is to go next, and one who waits
+    each.kill()
+gevent.sleep(0.01)
+os.kill(int(sys.argv[2]), signal.SIGCONT)
+gevent.joinall(asked, timeout=20)
+assert [asked[n].value for n in (2, 4, 5)] == [True] * 3, [each.value for each in asked]
+journal.check()
 """
 
 
@@ -270,6 +292,133 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again(journal: RedisJournal
     assert journal.commit([batch("a", 2, 1)]) == set()
 
 
+def told(stream: str, by: str) -> News:
+    return News(stream, lambda seq: b"%d %b" % (seq, by.encode()), 10, by)
+
+
+def blocks(journal: RedisJournal, stream: str) -> list[bytes]:
+    return [entry.block for entry in journal.read(stream, 0, 100)]
+
+
+def test_news_whose_fate_is_unknown_are_tried_again_and_written_once(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_journal, "ANSWER_S", 0.2)
+    monkeypatch.setattr(redis_journal, "RETRIES", 0)
+    journal, other = RedisJournal(redis.url, FORGET_S), RedisJournal(redis.url, FORGET_S)
+    news = [told("a", "one"), told("b", "two"), told("a", "three")]
+    journal.take("answer:1", "me", LONG)
+    redis.freeze()
+    with pytest.raises(JournalError):
+        journal.commit([batch("answer:1", 1, 1)], news)
+    redis.thaw()
+    eventually(lambda: other.publish("b", number, 10))
+    eventually(lambda: journal.publish("a", number, 10))
+    assert journal.commit([batch("answer:1", 1, 1)], news) == set()
+    assert (blocks(journal, "a"), blocks(journal, "b")) == ([b"1 one", b"2 three", b"3"], [b"1 two", b"2"])
+    journal.close()
+    other.close()
+
+
+@forgetful
+def test_news_go_on_when_redis_has_forgotten_their_stream(own_redis: RedisServer, own_journal: RedisJournal) -> None:
+    own_journal.commit([], [told("a", f"{n}") for n in range(3)])
+    own_redis.restart()
+    eventually(lambda: own_journal.commit([], [told("a", "late")]))
+    assert blocks(own_journal, "a") == [b"1 late"]
+
+
+# What one journey carries
+
+
+@pytest.fixture
+def journeys(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the replies that each journey to Redis brings."""
+    counts: list[int] = []
+    exchange = redis_line._Wire.exchange
+
+    def noted(self: redis_line._Wire, request: bytes, count: int) -> list[object]:
+        counts.append(count)
+        return exchange(self, request, count)
+
+    monkeypatch.setattr(redis_line._Wire, "exchange", noted)
+    return counts
+
+
+def test_a_lease_a_commit_and_what_is_published_are_a_journey_each(journal: RedisJournal, journeys: list[int]) -> None:
+    journal.publish("a", number, 10)
+    journeys.clear()
+    assert journal.take("answer:1", "me", LONG)
+    assert journal.commit([batch("answer:1", 1, 5)], [told("a", "1"), told("b", "2"), told("a", "3")]) == set()
+    assert journal.commit([batch("answer:1", 6, 5)]) == set()
+    assert journal.publish("a", number, 10) == 4
+    assert journeys == [2, 4, 1, 2]  # with the index of the leases, or of ages
+
+
+def test_what_is_asked_while_a_journey_runs_travels_with_the_next(
+    journal: RedisJournal, redis: RedisServer, journeys: list[int]
+) -> None:
+    journal.check()
+    journeys.clear()
+    redis.freeze()
+    asked = [in_background(lambda n=n: journal.take(f"answer:{n}", "me", LONG)) for n in range(50)]  # type: ignore[misc]
+    time.sleep(0.3)
+    redis.thaw()
+    for thread, _ in asked:
+        thread.join(30)
+    assert [outcome for _, outcome in asked] == [[True]] * 50
+    assert journeys == [2, 98]
+    with redis.client() as client:
+        assert len(client.client_list()) == 2  # the journal's one, and this
+
+
+def test_nobody_waits_long_for_a_journey_to_begin(
+    journal: RedisJournal, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_line, "TURN_S", 0.1)
+    journal.check()
+    redis.freeze()
+    (first, done), (second, refused) = in_background(journal.check), in_background(journal.check)
+    second.join(QUICK_S)
+    redis.thaw()
+    first.join(QUICK_S)
+    (error,) = [outcome for outcome in done + refused if outcome]
+    assert isinstance(error, JournalError) and "no journey began" in str(error)
+    journal.check()
+
+
+def test_who_is_killed_on_the_way_leaves_the_others_their_turn(redis: RedisServer, tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as own:
+        command = [sys.executable, "-c", KILLED_UNDER_GEVENT, own.url, str(own.process.pid)]
+        assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == 0
+
+
+def test_one_refusal_does_not_concern_what_travels_along(journal: RedisJournal, redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.set(events("broken"), "no stream")
+    redis.freeze()
+    asked = [in_background(work) for work in (journal.check, lambda: journal.bounds("broken"), journal.check)]
+    time.sleep(0.2)
+    redis.thaw()
+    for thread, _ in asked:
+        thread.join(30)
+    assert [type(outcome[0]) for _, outcome in asked] == [type(None), JournalError, type(None)]
+
+
+def test_a_connection_that_was_cut_while_nobody_used_it_is_replaced(journal: RedisJournal, redis: RedisServer) -> None:
+    begin(journal, "a", 1)
+    with redis.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    assert journal.commit([batch("a", 2, 1)]) == set()
+
+
+def test_what_comes_in_many_pieces_is_put_together(journal: RedisJournal) -> None:
+    large = [Entry("a", seq, bytes([seq % 256]) * 20_000) for seq in range(1, 301)]
+    journal.take("a", "me", LONG)
+    assert journal.commit([Batch("a", "me", large)]) == set()
+    assert journal.read("a", 0, 1000) == large
+
+
 # Waiting
 
 
@@ -456,3 +605,19 @@ def test_an_error_shows_nothing_of_what_was_said(journal: RedisJournal, redis: R
 def test_it_blocks_no_other_greenlet_under_gevent(redis: RedisServer) -> None:
     command = [sys.executable, "-c", UNDER_GEVENT, redis.url]
     assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == 0
+
+
+def test_it_works_through_tls_in_threads_and_under_gevent(tmp_path: Path, authority: trustme.CA) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    with RedisServer(tmp_path, tls=tmp_path) as server:
+        journal = RedisJournal(server.url, FORGET_S)
+        large = [Entry("large", seq, b"x" * 50_000) for seq in range(1, 11)]
+        journal.take("large", "me", LONG)
+        assert journal.commit([Batch("large", "me", large)]) == set()
+        assert journal.read("large", 0, 100) == large
+        journal.close()
+        command = [sys.executable, "-c", UNDER_GEVENT, server.url]
+        assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == 0

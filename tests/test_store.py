@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
 import pytest
 
 from answers.database import Database
+from answers.hidden import Hidden
 from answers.migrate import migrate
 from answers.store import AnswerRow, Store
 from answers.tree import ROOT
@@ -223,9 +226,13 @@ def test_long_texts_of_every_script_come_back_as_they_were(store: Store, user: s
     assert settled(store, user, text, text).content == text
 
 
-def test_an_answer_of_a_deleted_conversation_is_gone(store: Store, user: str) -> None:
+def test_an_answer_of_a_conversation_that_was_deleted_for_good_is_gone(
+    store: Store, database: Database, user: str
+) -> None:
     row, _ = store.begin(user, "x", "poem")
-    store.conversations.delete(user, row.conversation)
+    hidden = Hidden(database, 0)
+    hidden.hide(user, row.conversation)
+    hidden.purge()
     assert store.answer(row.id) is None
 
 
@@ -275,6 +282,30 @@ def test_a_locked_file_is_waited_for_then_a_database_error(tmp_path: Path, user:
         with holder.engine.execution_options(schema=True).begin(), pytest.raises(DatabaseError, match="locked"):
             Store(database).begin(user, "x", "poem")
         assert Store(database).begin(user, "x", "poem")[1]
+
+
+def test_who_ends_an_answer_too_late_leaves_its_conversation_as_it_is(
+    tmp_path: Path, postgres: PostgresServer, user: str
+) -> None:
+    settings = Settings(data_dir=tmp_path, database_url=postgres.new_database())
+    migrate(settings)
+    with closing(Database(settings)) as database, psycopg.connect(settings.database_url) as first:
+        store = Store(database)
+        row, _ = store.begin(user, "x", "poem")
+        first.execute("UPDATE conversations SET changed_us = 7 WHERE id = %s", [row.conversation])
+        first.execute("UPDATE messages SET state = 'stopped' WHERE id = %s", [row.id])
+        with ThreadPoolExecutor(1) as pool:
+            late = pool.submit(store.settle, row.id, "complete")
+            while not _waits(postgres):
+                time.sleep(0.01)
+            first.commit()
+        assert late.result().state == "stopped"
+        assert store.conversations.find(user, row.conversation).changed_us == 7
+
+
+def _waits(postgres: PostgresServer) -> bool:
+    with psycopg.connect(postgres.url) as looking:
+        return bool(looking.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall())
 
 
 def test_the_store_works_again_after_postgresql_was_restarted(tmp_path: Path, user: str) -> None:

@@ -122,9 +122,9 @@ def _events_path(row: AnswerRow) -> str:
 
 
 def _own(answer: str) -> AnswerRow:
-    """Find an answer of the current user's; what is another's does not exist."""
+    """Find an answer of the current user's; what is another's does not exist, nor what is deleted."""
     row = services().store.answer(answer.lower())
-    if row is None or row.user != current_user():
+    if row is None or row.user != current_user() or row.within.deleted_us is not None:
         raise NotFound("There is no such answer.")
     return row
 

@@ -10,6 +10,7 @@ from flask import current_app
 
 from answers.channels import Channels
 from answers.follow import Follower
+from answers.hidden import Hidden
 from answers.journal import Journal
 from answers.producers import Producers
 from answers.readers import Readers, TextOf
@@ -19,7 +20,7 @@ from answers.store import AnswerRow, Store
 from answers.tree import new_id
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import Draining, TooManyAnswers
+from relay.errors import Draining, NotFound, TooManyAnswers
 from relay.passthrough import relay
 from relay.pipe import Pipe, fill
 from relay.settings import Settings
@@ -39,6 +40,7 @@ class Services:
     follower: Follower
     channels: Channels
     store: Store
+    hidden: Hidden
     room: Room
     producers: Producers
     recovery: Recovery
@@ -55,6 +57,8 @@ class Services:
         given = more.get("answer")
         answer = given or new_id()
         if given and (known := self.store.answer(given)):
+            if known.within.deleted_us is not None:
+                raise NotFound(f"the conversation of {given} is deleted")
             return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
         if not self.room.take(user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
