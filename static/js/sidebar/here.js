@@ -53,7 +53,7 @@ export class Here {
     if (page.status === 404) this.leave();
     if (page.status) return;
     document.title = page.title;
-    this.#chat.takeOver([...page.querySelectorAll('[data-transcript] [data-answer-id]')]);
+    this.#chat.adopt([...page.querySelectorAll('[data-transcript] [data-answer-id]')]);
   }
 
   #say(words) {

@@ -6,7 +6,6 @@ import { Actions } from './actions.js';
 import { bindImport } from './bring.js';
 import { Drawer } from './drawer.js';
 import { Here } from './here.js';
-import { bindShortcuts } from './keys.js';
 import { Library } from './library.js';
 import { List } from './list.js';
 import { Menu } from './menu.js';
@@ -16,9 +15,9 @@ import { SearchField } from './search.js';
 import { ShareDialog } from './share.js';
 import { Toasts } from './toasts.js';
 
-/** Bring the sidebar to life beside a chat; `root` is null on a page that has none. */
+/** Bring the sidebar to life beside a chat, and give what leads into it; `root` is null on a page that has none. */
 export function bindSidebar(root, chat) {
-  if (!root) return;
+  if (!root) return null;
   const part = (name) => root.querySelector(`[data-${name}]`);
   const t = messagesFrom(root);
   const list = new List(part('list'), part('item-template'), t);
@@ -33,9 +32,9 @@ export function bindSidebar(root, chat) {
   here.onRestore = (id) => actions.restore(id);
   library.show();
   bindList(list, library, says, new Menu(part('menu')), actions);
-  bindSearch(part('search'), root, library, says);
   bindImport(part('import'), ({ id }) => location.assign(`/c/${id}`), (words) => (part('problem').textContent = words), t);
   new News(new Channel(root.dataset.user), library, here);
+  return { search: bindSearch(part('search'), root, library, says) };
 }
 
 function bindList(list, library, says, menu, actions) {
@@ -44,6 +43,7 @@ function bindList(list, library, says, menu, actions) {
   list.onMore = () => library.more().catch((refusal) => says.wrong(refusal));
 }
 
+/** Give what leads into the search. */
 function bindSearch(form, root, library, says) {
   const search = new SearchField(form);
   const drawer = new Drawer(root);
@@ -51,8 +51,8 @@ function bindSearch(form, root, library, says) {
     const found = await library.search(q).catch((refusal) => refusal.name !== 'AbortError' && says.wrong(refusal));
     if (q && found) says.found(q, found);
   };
-  bindShortcuts({
-    new: () => location.assign('/'),
-    search: () => search.focus(drawer.open()),
-  });
+  return () => {
+    drawer.open();
+    search.focus();
+  };
 }
