@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from answers.channels import Channels
 from answers.database import Database
 from answers.follow import Follower
 from answers.hidden import Hidden
+from answers.imports import Imports
 from answers.journal import open_journal
 from answers.producer import Ask
 from answers.producers import Producers
@@ -38,6 +37,7 @@ from web.list_page import list_page
 from web.news import tell_of_answer
 from web.pages import pages
 from web.playground import playground
+from web.secret import kept_secret
 from web.services import Services
 from web.streams import Streams
 
@@ -55,7 +55,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     data_dir = prepare_data_dir(settings)
     app = Application(__name__)
     app.config.update(
-        SECRET_KEY=settings.secret_key or _kept_secret(data_dir), MAX_CONTENT_LENGTH=settings.max_body_bytes
+        SECRET_KEY=settings.secret_key or kept_secret(data_dir), MAX_CONTENT_LENGTH=settings.max_body_bytes
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["talkabout"] = make_services(settings, data_dir, embedded_url)
@@ -91,6 +91,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         channels=channels,
         store=store,
         hidden=hidden,
+        imports=Imports(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(producers, follower, Pruning(journal, settings, hidden.purge), settings.abandon_after_s),
@@ -114,19 +115,3 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
         settings.max_event_bytes,
         settings.max_answer_chars,
     )
-
-
-def _kept_secret(data_dir: Path) -> str:
-    """Read the key that signs cookies; the first worker that comes makes it, for all of them."""
-    path = data_dir / "secret_key"
-    if not path.exists():
-        mine = data_dir / f"secret_key.{os.getpid()}"
-        mine.touch(mode=0o600)
-        mine.write_text(secrets.token_hex(32), encoding="ascii")
-        try:
-            os.link(mine, path)  # atomic, and fails if another worker was faster
-        except FileExistsError:
-            pass
-        finally:
-            mine.unlink()
-    return path.read_text(encoding="ascii")

@@ -41,7 +41,6 @@ class Answer:
         self.ttft_ms: int | None = None
         self._content: list[str] = []
         self._reasoning: list[str] = []
-        self._hash = hashlib.sha256()
         self._phase = ""
         self._deltas = 0
         self._began = time.monotonic()
@@ -61,7 +60,7 @@ class Answer:
     @property
     def sha256(self) -> str:
         """The digest of the text so far, in UTF-8."""
-        return self._hash.hexdigest()
+        return hashlib.sha256(self.content.encode()).hexdigest()
 
     def take(self) -> list[Entry]:
         """Hand over the events that were added since the last time."""
@@ -160,10 +159,9 @@ class Answer:
         elif text:
             self._content.append(text)
             self.chars += len(text)
-            self._hash.update(text.encode())
 
     def _forget(self) -> None:
-        self._content, self._reasoning, self.chars, self._hash = [], [], 0, hashlib.sha256()
+        self._content, self._reasoning, self.chars = [], [], 0
 
     def _add(
         self, data: dict[str, Any], event: str | None = None, retry: int | None = None, final: bool = False

@@ -1,4 +1,4 @@
-"""Whom the writer tells what it writes, which the follower is, and whom that a stream is not theirs to write."""
+"""Whom the writer tells what it has written, and what of it was refused; a fault there does not stop it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from answers.entries import Batch
+
+Refused = tuple[str, Callable[[], None] | None]  # a stream, and whom to tell
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +29,21 @@ class Audience(Protocol):
         """Take note that the journal has news of a stream."""
 
 
-def say_fenced(on_fenced: Callable[[], None] | None) -> None:
-    """Tell a refused stream's producer, whatever it makes of it."""
+def publish(audience: Audience, batches: Sequence[Batch]) -> None:
+    """Hand on what has been written."""
     try:
-        if on_fenced is not None:
-            on_fenced()
-    except Exception:  # the edge of the writer: one answer's fault must not stop all the others
-        log.exception("a refused stream's producer could not be told")
+        audience.publish(batches)
+    except Exception:  # the edge of the writer: no answer may stand still for a reader
+        log.exception("events were not published here")
+
+
+def say_refused(audience: Audience, refused: Sequence[Refused]) -> None:
+    """Tell of streams that are written elsewhere; this may wait."""
+    for stream, on_fenced in refused:
+        log.warning("%s is written elsewhere", stream)
+        audience.end(stream)
+        try:
+            if on_fenced is not None:
+                on_fenced()
+        except Exception:  # the edge of the writer: one answer's fault must not stop all the others
+            log.exception("a refused stream's producer could not be told")

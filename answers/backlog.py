@@ -7,34 +7,44 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from answers.audience import Refused
 from answers.entries import Batch, Entry, News
 
 COMMIT_BYTES = 1 << 20  # what waits after an outage goes in pieces, since SQLite blocks the worker while it commits
-NEWS_AT_ONCE = 500  # for the same reason
 NEWS_KEPT = 10_000
+NEWS_AT_ONCE = 500  # as COMMIT_BYTES
 
 
 class Backlog:
-    """Keep what waits; `bytes` counts what was taken too, until it is `done`, and `news` go when they are written."""
+    """Keep what waits; `bytes` counts what was taken too, until it is `done`. len() says how much can be taken now."""
 
     def __init__(self, max_bytes: int) -> None:
         self.bytes = 0
         self.news: list[News] = []
+        self.streams: dict[str, Progress] = {}
         self._max_bytes = max_bytes
         self._batches: deque[tuple[Batch, int]] = deque()
+        self._taken = 0  # bytes
 
     def __len__(self) -> int:
         return len(self._batches) + len(self.news)
 
     def add(self, batch: Batch) -> bool:
-        """Take a batch, if there is room; what is larger than all the room goes alone."""
-        size = _size(batch)
-        if self.bytes and self.bytes + size > self._max_bytes:
-            return False
-        self._batches.append((batch, size))
-        self.bytes += size
+        """Take a batch, if there is room; what is larger than all the room goes alone.
+
+        What a refused stream still writes is dropped.
+        """
+        state = self.streams.get(batch.stream) or self.streams.setdefault(batch.stream, Progress())
+        if not state.fenced:
+            entries = batch.entries
+            size = len(entries[0].block) if len(entries) == 1 else sum([len(entry.block) for entry in entries])
+            if self.bytes and self.bytes + size > self._max_bytes:
+                return False
+            self._batches.append((batch, size))
+            self.bytes += size
+            state.appended = entries[-1].seq
         return True
 
     def tell(self, news: News) -> bool:
@@ -44,27 +54,47 @@ class Backlog:
         self.news.append(news)
         return True
 
-    def take(self) -> list[Batch]:
-        """Hand over what comes next, one batch per stream."""
+    def take(self) -> tuple[list[Batch], list[News]]:
+        """Hand over what comes next, one batch per stream, and news that stay until they are `done`."""
         if len(self._batches) == 1:
-            return [self._batches.popleft()[0]]
+            batch, self._taken = self._batches.popleft()
+            return [batch], self.news[:NEWS_AT_ONCE]
         joined: dict[tuple[str, str], list[Entry]] = {}
-        total = 0
-        while self._batches and total < COMMIT_BYTES:
+        self._taken = 0
+        while self._batches and self._taken < COMMIT_BYTES:
             batch, size = self._batches.popleft()
             joined.setdefault((batch.stream, batch.owner), []).extend(batch.entries)
-            total += size
-        return [Batch(stream, owner, entries) for (stream, owner), entries in joined.items()]
+            self._taken += size
+        batches = [Batch(stream, owner, entries) for (stream, owner), entries in joined.items()]
+        return batches, self.news[:NEWS_AT_ONCE]
 
-    def done(self, batch: Batch) -> None:
-        """Count a batch that was taken no longer."""
-        self.bytes -= _size(batch)
+    def done(self, batches: list[Batch], news: list[News], refused: Collection[str]) -> list[Refused]:
+        """Keep what has become of what was taken; return which streams were refused now, and whom to tell."""
+        self.bytes -= self._taken
+        self._taken = 0
+        if news:
+            del self.news[: len(news)]
+        for batch in batches:
+            state = self.streams.get(batch.stream)
+            if state is not None and batch.stream not in refused:
+                newest = batch.entries[-1]
+                state.written = newest.seq
+                if state.waiting:
+                    state.let_go()
+                if newest.final:
+                    del self.streams[batch.stream]
+        return [told for stream in refused for told in self._drop(stream)]
 
-    def drop(self, stream: str) -> None:
-        """Throw away what waits of a stream."""
+    def _drop(self, stream: str) -> list[Refused]:
         for each in [each for each in self._batches if each[0].stream == stream]:
             self._batches.remove(each)
             self.bytes -= each[1]
+        state = self.streams.get(stream)
+        if state is None or state.fenced:
+            return []
+        state.fenced = True
+        state.let_go(whatever=True)
+        return [(stream, state.on_fenced)]
 
 
 class Progress:
@@ -84,7 +114,3 @@ class Progress:
         for waiter in [waiter for waiter in self.waiting if whatever or waiter[0] <= self.written]:
             self.waiting.remove(waiter)
             waiter[1].set()
-
-
-def _size(batch: Batch) -> int:
-    return sum([len(entry.block) for entry in batch.entries])

@@ -120,7 +120,7 @@ class Conversations:
 
     def create(self, user: str, title: str = "", **given: Unpack[Given]) -> Conversation:
         """Make an empty conversation; without a title it gets that of its first prompt."""
-        values = _values(given)
+        values = columns_of(given)
         return self._database.write(lambda transaction: create(transaction, user, clean(title), **values))
 
     def find(self, user: str, conversation: str) -> Conversation:
@@ -141,7 +141,7 @@ class Conversations:
 
     def change(self, user: str, conversation: str, **changes: Unpack[Changes]) -> Conversation:
         """Change what is given; only a new title counts as a change of the conversation itself."""
-        values = _values(changes) | ({"changed_us": now_us()} if "title" in changes else {})
+        values = columns_of(changes) | ({"changed_us": now_us()} if "title" in changes else {})
         statement = _changing(tuple(values))
         return self._database.write(lambda transaction: found(statement, transaction, user, conversation, **values))
 
@@ -179,7 +179,8 @@ def found(statement: Prepared, transaction: Transaction, user: str, conversation
     return Conversation(*row)
 
 
-def _values(changes: Given | Changes) -> dict[str, Any]:
+def columns_of(changes: Given | Changes) -> dict[str, Any]:
+    """Say which columns hold what a user says of a conversation."""
     values = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
     if "pinned" in values:
         values["pinned_us"] = now_us() if values.pop("pinned") else None

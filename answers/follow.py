@@ -28,9 +28,9 @@ from answers.group import Listener
 from answers.groups import Groups, tell
 from answers.journal import Batch, Entry, Journal
 from relay.errors import Draining, JournalError, TalkaboutError
-from relay.pipe import Pipe
+from relay.loop import spawn
+from relay.pipe import Pipe, to_reader
 from relay.settings import Settings
-from relay.sse import PING
 
 PATIENCE_S = 1.0  # how late the tail may learn that a reader has gone
 TOUCH_S = 10.0
@@ -91,7 +91,7 @@ class Follower:
         reader gets `reset(seq)`: a block that stands for all up to and including that seq. A pipe that is abandoned
         ends with `farewell(reason)`; who takes it must abandon it when nobody reads it. Raises Draining.
         """
-        pipe = self._pipe()
+        pipe = to_reader(self._settings)
         reader = Cursor(stream, after, pipe, reset, farewell)
         with self._lock:
             self._refuse_if_closed()
@@ -109,7 +109,7 @@ class Follower:
 
     def finished(self, block: bytes) -> Pipe:
         """Return a pipe that gets a block, and nothing more."""
-        pipe = self._pipe()
+        pipe = to_reader(self._settings)
         pipe.close(block)
         return pipe
 
@@ -124,7 +124,7 @@ class Follower:
         offered = self._groups.offer(batches)
         self._catch_up.start(offered.behind)
         if offered.unplaced:
-            self._look_anew()
+            spawn(self._look_anew)  # a thread may have to start
         for listener, entries in offered.heard:
             tell(listener, entries)
 
@@ -175,14 +175,6 @@ class Follower:
         self._wake_tail()
         if tail is not None:
             tail.join()
-
-    def _pipe(self) -> Pipe:
-        return Pipe(
-            max_bytes=self._settings.reader_buffer_bytes,
-            reader_timeout_s=self._settings.reader_timeout_s,
-            heartbeat_s=self._settings.heartbeat_s,
-            heartbeat=PING,
-        )
 
     def _leave(self, reader: Cursor, reason: TalkaboutError) -> None:
         self._groups.discard(reader)

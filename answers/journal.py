@@ -44,6 +44,10 @@ class Journal(Protocol):
         with a final entry gives the lease up: the answer has ended, so nobody needs to adopt it.
         """
 
+    @property
+    def commit_now(self) -> Callable[[Sequence[Batch], Sequence[News]], set[str]] | None:
+        """Give what commits as `commit` does, but raises JournalError where that would sleep; None if it always may."""
+
     def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
         """Let a stream go on behind the seq `last` if the journal has lost entries, or its lease; for who is refused.
 

@@ -45,8 +45,7 @@ from relay.errors import JournalError
 ANSWER_S = 2.0
 RETRIES = 1
 PUBLISH_TRIES = 100
-PRUNE_BATCH = 200
-PRUNE_STREAMS = 100
+PRUNE_BATCH, PRUNE_STREAMS = 200, 100
 NEVER_MS = 1 << 60
 
 
@@ -55,6 +54,8 @@ class RedisJournal:
 
     A stream that nothing is written to for `forget_s` is gone whole, its numbers too, whether anybody prunes or not.
     """
+
+    commit_now = None  # there is a network between
 
     def __init__(self, url: str, forget_s: float) -> None:
         self._line = RedisLine(url, answer_s=ANSWER_S, retries=RETRIES)

@@ -53,6 +53,7 @@ STEPS = (
 )
 _HEAD = "SELECT filed, changes, (SELECT coalesce(max(pos), 0) FROM entries) FROM head"
 _APPEND = "INSERT INTO entries(pos, stream, seq, block, final, at) VALUES (?, ?, ?, ?, ?, ?)"
+_APPEND_ONE = "INSERT INTO entries(stream, seq, block, final, at) SELECT ?, ?, ?, ?, ? FROM head WHERE changes = ?"
 _FILE = "INSERT OR IGNORE INTO places SELECT stream, seq, pos FROM entries WHERE pos > ? ORDER BY stream, seq"
 _READ = (
     "SELECT places.seq, block, final FROM places JOIN entries USING (pos) WHERE places.stream = ?1 AND places.seq > ?2"
@@ -105,6 +106,14 @@ def append(cursor: sqlite3.Cursor, at: Head, entries: Iterable[Entry], now: floa
     if at.pos + len(rows) - at.filed >= FILED_AT_ONCE:
         cursor.execute(_FILE, (at.filed,))
         cursor.execute("UPDATE head SET filed = ?", (at.pos + len(rows),))
+
+
+def append_one(cursor: sqlite3.Cursor, changes: int, entry: Entry, now: float) -> bool:
+    """Append an entry in a transaction of its own, if the head still says `changes`; nothing is indexed by it.
+
+    One statement takes half the time of the four of a transaction that looks first.
+    """
+    return cursor.execute(_APPEND_ONE, (*entry, now, changes)).rowcount == 1
 
 
 def read(cursor: sqlite3.Cursor, stream: str, after: int, limit: int) -> list[Entry]:

@@ -58,10 +58,10 @@ class SqliteFile:
 
     def write(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         """Call `work` with a cursor in a transaction; what it raises comes out, and nothing is written."""
-        return self.run(lambda cursor: _in_transaction(cursor, work))
+        return self.run(lambda cursor: in_transaction(cursor, work))
 
-    def run(self, work: Callable[[sqlite3.Cursor], T]) -> T:
-        """Call `work` with a cursor, again if the file is locked."""
+    def run(self, work: Callable[[sqlite3.Cursor], T], patient: bool = True) -> T:
+        """Call `work` with a cursor, again if the file is locked; only a `patient` call sleeps for that."""
         handle, give_up_at = self._handle(), 0.0
         while True:
             try:
@@ -70,7 +70,7 @@ class SqliteFile:
                     return work(handle.connection.cursor())
             except sqlite3.Error as exc:
                 now = time.monotonic()
-                give_up_at = give_up_at or now + BUSY_S
+                give_up_at = give_up_at or now + BUSY_S * patient
                 if now >= give_up_at or getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
                     raise JournalError(f"{self.path.name}: {exc}") from exc
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
@@ -92,7 +92,7 @@ class SqliteFile:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            _in_transaction(connection.cursor(), self._bring_up_to_date)
+            in_transaction(connection.cursor(), self._bring_up_to_date)
         except BaseException:
             connection.close()
             raise
@@ -107,7 +107,8 @@ class SqliteFile:
             cursor.execute(f"PRAGMA user_version = {len(self._steps)}")
 
 
-def _in_transaction(cursor: sqlite3.Cursor, work: Callable[[sqlite3.Cursor], T]) -> T:
+def in_transaction(cursor: sqlite3.Cursor, work: Callable[[sqlite3.Cursor], T]) -> T:
+    """Call `work` with a cursor in a transaction; what it raises comes out, and nothing is written."""
     # IMMEDIATE: a transaction that turns from reading to writing fails at once, whatever the busy timeout.
     cursor.execute("BEGIN IMMEDIATE")
     try:

@@ -10,16 +10,19 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from answers.entries import Batch, Entry, News
-from answers.sqlite_entries import STEPS, Ends, Head, append, bounds, head, keep_newest, prune, read
+from answers.sqlite_appender import CHANGED, RELEASE, Appender
+from answers.sqlite_entries import (
+    STEPS,
+    bounds,
+    head,
+    prune,
+    read,
+)
 from answers.sqlite_file import SqliteFile
-
-T = TypeVar("T")
-Known = tuple[str, int, int]  # who has a stream's lease, and where it ends, as long as the head says `changes`
 
 POLL_S = 0.035
 WAIT_LIMIT = 500
@@ -29,14 +32,11 @@ _NEWS = (
     "SELECT stream, seq, block, final, pos FROM entries"
     " WHERE pos > ? AND stream IN (SELECT value FROM json_each(?)) ORDER BY pos LIMIT ?"
 )
-_CHANGED = "UPDATE head SET changes = changes + 1"
 _TAKE = "INSERT INTO leases(stream, owner, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _TAKE_OVER = "UPDATE leases SET owner = ?2, expires_at = ?3 WHERE stream = ?1 AND (owner = ?2 OR expires_at <= ?4)"
 _RENEW = (
     "UPDATE leases SET expires_at = ? WHERE owner = ? AND stream IN (SELECT value FROM json_each(?)) RETURNING stream"
 )
-_OWNER = "SELECT owner FROM leases WHERE stream = ?"
-_RELEASE = "DELETE FROM leases WHERE stream = ? AND owner = ?"
 _HAND_OVER = "UPDATE leases SET owner = '', expires_at = min(expires_at, ?) WHERE owner = ?"
 _TOUCH = "UPDATE leases SET read_at = ? WHERE stream IN (SELECT value FROM json_each(?))"
 _BYTES = (
@@ -50,36 +50,17 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.file = SqliteFile(path, STEPS)
         self._woken = threading.Event()
-        self._writes = 0  # the file's version tells what other connections write, and not what this one does
         self._seen: tuple[sqlite3.Connection, int, int] | None = None
         self._pos: int | None = None
-        self._forget()
+        self._appender = Appender(self.file)
 
     def commit(self, batches: Sequence[Batch], news: Sequence[News] = ()) -> set[str]:
         """Write all batches and news in one transaction, and return the streams that were refused."""
+        return self._appender.commit(batches, news, True)
 
-        def work(cursor: sqlite3.Cursor) -> set[str]:
-            at = head(cursor)
-            new: list[Entry] = []
-            ended: list[tuple[str, str]] = []
-            refused: set[str] = set()
-            for batch in batches:
-                entries = batch.entries if self._is_next(batch, at) else self._missing(cursor, at, batch)
-                if entries is None:
-                    refused.add(batch.stream)
-                elif entries:
-                    new += entries
-                    self._known[batch.stream] = batch.owner, entries[-1].seq, at.changes
-                    if entries[-1].final:
-                        ended.append((batch.stream, batch.owner))
-            self._append(cursor, at, new, news)
-            if ended:
-                cursor.executemany(_RELEASE, ended)
-                self._drop(stream for stream, _ in ended)
-            self._drop(refused)
-            return refused
-
-        return self._write(work)
+    def commit_now(self, batches: Sequence[Batch], news: Sequence[News]) -> set[str]:
+        """Write as `commit` does; raises JournalError where that would sleep."""
+        return self._appender.commit(batches, news, False)
 
     def mend(self, stream: str, owner: str, last: int, ttl_s: float) -> bool:
         """Find nothing to mend: this file loses no commit while a worker lives that could miss it."""
@@ -89,9 +70,9 @@ class SqliteJournal:
         """Append one entry that gets its seq here."""
 
         def work(cursor: sqlite3.Cursor) -> int:
-            return self._append(cursor, head(cursor), [], [News(stream, make_block, keep, "")])[0].seq
+            return self._appender.append(cursor, head(cursor), [], [News(stream, make_block, keep, "")])[0].seq
 
-        return self._write(work)
+        return self._appender.write(work)
 
     def read(self, stream: str, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries behind the seq `after`."""
@@ -125,11 +106,11 @@ class SqliteJournal:
             if not cursor.execute(_TAKE, (stream, owner, now + ttl_s)).rowcount:
                 if not cursor.execute(_TAKE_OVER, (stream, owner, now + ttl_s, now)).rowcount:
                     return False
-                cursor.execute(_CHANGED)
-            self._known[stream] = owner, self._ends.last(cursor, at, stream), at.changes
+                cursor.execute(CHANGED)
+            self._appender.take(cursor, at, stream, owner)
             return True
 
-        return self._write(work)
+        return self._appender.write(work)
 
     def renew(self, owner: str, streams: Collection[str], ttl_s: float) -> set[str]:
         """Let the owner's leases last, and return those that it still has."""
@@ -140,13 +121,13 @@ class SqliteJournal:
 
     def release(self, stream: str, owner: str) -> None:
         """Delete the lease."""
-        self._change_leases(_RELEASE, stream, owner)
-        self._drop([stream])
+        self._change_leases(RELEASE, stream, owner)
+        self._appender.drop([stream])
 
     def hand_over(self, owner: str) -> None:
         """Let all leases of this owner run out, and be nobody's."""
         self._change_leases(_HAND_OVER, time.time(), owner)
-        self._drop(list(self._known))
+        self._appender.drop_all()
 
     def orphans(self, limit: int) -> list[str]:
         """Return streams whose lease has run out."""
@@ -166,7 +147,7 @@ class SqliteJournal:
     def prune(self, before: float, max_bytes: int) -> int:
         """Delete up to 200 of the oldest entries; the file keeps its size, and uses the room again."""
         too_large = self.file.read(_BYTES)[0][0] > max_bytes
-        return self._write(lambda cursor: prune(cursor, float("inf") if too_large else before))
+        return self._appender.write(lambda cursor: prune(cursor, float("inf") if too_large else before))
 
     def check(self) -> None:
         """Read from the file."""
@@ -175,65 +156,18 @@ class SqliteJournal:
     def close(self) -> None:
         """Close the connection of this process."""
         self.file.close()
-        self._forget()
+        self._appender.forget()
 
     def _change_leases(self, sql: str, *parameters: object) -> None:
         def work(cursor: sqlite3.Cursor) -> None:
             if cursor.execute(sql, parameters).rowcount:
-                cursor.execute(_CHANGED)
+                cursor.execute(CHANGED)
 
         self.file.write(work)
 
-    def _write(self, work: Callable[[sqlite3.Cursor], T]) -> T:
-        try:
-            return self.file.write(work)
-        except BaseException:
-            self._forget()  # nobody can tell what of it is in the file
-            raise
-        finally:
-            self._writes += 1
-
-    def _append(self, cursor: sqlite3.Cursor, at: Head, entries: list[Entry], news: Sequence[News]) -> list[Entry]:
-        """Append entries, and news under the next seqs of their streams, which are returned."""
-        numbered = self._ends.number(cursor, at, news) if news else []
-        append(cursor, at, entries + numbered, time.time())
-        for each, entry in zip(news, numbered, strict=True):
-            keep_newest(cursor, each.stream, entry.seq, each.keep)
-        return numbered
-
-    def _forget(self) -> None:
-        self._known: dict[str, Known] = {}
-        self._ends = Ends()
-
-    def _drop(self, streams: Iterable[str]) -> None:
-        for stream in streams:
-            self._known.pop(stream, None)
-
-    def _is_next(self, batch: Batch, at: Head) -> bool:
-        """Tell if a batch may be written, by what this process has taken and written since anybody else could have."""
-        first = batch.entries[0].seq
-        return (
-            self._known.get(batch.stream) == (batch.owner, first - 1, at.changes)
-            and batch.entries[-1].seq == first + len(batch.entries) - 1
-        )
-
-    def _missing(self, cursor: sqlite3.Cursor, at: Head, batch: Batch) -> list[Entry] | None:
-        """Return what is missing of a batch, by the file itself; None if that is not its owner's to write."""
-        first, count = batch.entries[0].seq, len(batch.entries)
-        owner = (cursor.execute(_OWNER, (batch.stream,)).fetchone() or (None,))[0]
-        last = self._ends.last(cursor, at, batch.stream)
-        if first <= last:
-            kept = read(cursor, batch.stream, first - 1, count)
-            is_mine = owner == batch.owner or (owner is None and batch.entries[-1].final)
-            return [] if kept == batch.entries and is_mine else None
-        if owner != batch.owner or first != last + 1 or batch.entries[-1].seq != last + count:
-            return None
-        if self._known.get(batch.stream, ())[:2] != (owner, last):
-            cursor.execute(_CHANGED)
-        return batch.entries
-
     def _news(self, cursor: sqlite3.Cursor, named: str) -> list[Entry]:
-        seen = cursor.connection, cursor.execute("PRAGMA data_version").fetchone()[0], self._writes
+        # The version tells what other connections write, and not what this one does.
+        seen = cursor.connection, cursor.execute("PRAGMA data_version").fetchone()[0], self._appender.writes
         if seen == self._seen:
             return []
         end: int = cursor.execute(_END).fetchone()[0]

@@ -1,9 +1,10 @@
 """The writer: carries what all producers of a worker write into the journal, in as few commits as it takes.
 
-    append, offer, tell ──> pending ──commit──> journal ──> local readers
+    append, offer ──> pending ──commit──> journal ──> local readers
 
 One commit runs at a time, and what arrives meanwhile joins the next; so under load commits grow, and at low load an
-event waits for nothing. Commit, then publish. While the journal cannot be written everything is kept and tried again.
+event waits for nothing. News go along. Commit, then publish. While the journal cannot be written everything is kept
+and tried again.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
-from answers.audience import Audience, say_fenced
-from answers.backlog import NEWS_AT_ONCE, Backlog, Progress
+from answers.audience import Audience, publish, say_refused
+from answers.backlog import Backlog, Progress
 from answers.journal import Batch, Journal, News
 from relay.errors import Draining, JournalError
-from relay.loop import Lock
+from relay.loop import Lock, soon, spawn
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 FLUSH_S = 3.0
+
+Taken = tuple[list[Batch], list[News]]
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +44,11 @@ class Writer:
         self._lock = Lock()  # nobody waits for anything while he has it: `offer` would wait too
         self._room = threading.Event()  # a Condition on a plain lock would let others run while it has it, under gevent
         self._filled = threading.Event()
-        self._streams: dict[str, Progress] = {}
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._idle = False  # to wake the thread costs more than the rest of an append
+        self._awaited = True  # somebody is going to look at the backlog: the thread, or the event loop
+        self._threads_turn = True
+        self._left: Taken | None = None  # what the event loop could not write
         self._trouble = ""
         self._closed = False
         self._given_up = threading.Event()
@@ -54,22 +59,18 @@ class Writer:
         What a refused stream still writes is dropped.
         """
         with self._lock:
-            state = self._streams.get(batch.stream) or self._streams.setdefault(batch.stream, Progress())
-            if state.fenced:
-                return True
             if self._closed or self._thread is None or not self._backlog.add(batch):
                 return False
-            state.appended = batch.entries[-1].seq
             self._wake()
             return True
 
     def tell(self, news: News) -> bool:
         """Hand news over, for the next commit, without ever waiting; false as for `offer`."""
         with self._lock:
-            taken = not self._closed and self._thread is not None and self._backlog.tell(news)
-            if taken:
-                self._wake()
-            return taken
+            if self._closed or self._thread is None or not self._backlog.tell(news):
+                return False
+            self._wake()
+            return True
 
     def append(self, batch: Batch) -> None:
         """Hand a batch over as `offer` does; waits while there is no room.
@@ -94,7 +95,7 @@ class Writer:
         False if it was refused, was lost by `close`, or takes longer than `timeout_s`.
         """
         with self._lock:
-            state = self._streams.get(stream)
+            state = self._backlog.streams.get(stream)
             if state is None:  # written to its end, or forgotten
                 return True
             seq = min(seq, state.appended)
@@ -106,13 +107,10 @@ class Writer:
         return state.written >= seq
 
     def begin(self, stream: str, last: int, on_fenced: Callable[[], None]) -> None:
-        """Begin to write a stream behind the seq `last`, after a refusal too; `on_fenced` is called at the next one.
-
-        It is called in the writer's thread, which waits for it, so it must not append.
-        """
+        """Begin to write a stream behind the seq `last`, after a refusal too; `on_fenced` is called at the next one."""
         self._start()
         with self._lock:
-            self._streams[stream] = Progress(on_fenced)
+            self._backlog.streams[stream] = Progress(on_fenced)
         self._audience.begin(stream, last)
 
     def forget(self, stream: str, on_fenced: Callable[[], None] | None = None) -> None:
@@ -121,10 +119,10 @@ class Writer:
         Who waits in `durable` for it waits no longer. With `on_fenced`, whoever has begun it anew is left alone.
         """
         with self._lock:
-            state = self._streams.get(stream)
+            state = self._backlog.streams.get(stream)
             if state is None or on_fenced not in (None, state.on_fenced):
                 return
-            del self._streams[stream]
+            del self._backlog.streams[stream]
             state.fenced = True
             state.let_go(whatever=True)
         self._audience.end(stream)
@@ -141,56 +139,77 @@ class Writer:
             thread.join()
         self._given_up.set()
         with self._lock:
-            for state in self._streams.values():
+            for state in self._backlog.streams.values():
                 state.let_go(whatever=True)
-            lost = self._backlog.bytes, len(self._backlog.news), self._trouble or "no time was left"
-        if any(lost[:2]):
-            log.error("%d bytes of events and %d news are lost: %s", *lost)
+            lost, news = self._backlog.bytes, len(self._backlog.news)
+        if lost or news:
+            why = self._trouble or "no time was left"
+            log.error("%d bytes of events and %d news are lost: %s", lost, news, why)
 
     def _wake(self) -> None:
-        if self._idle:
-            self._idle = False
-            self._filled.set()
+        """Have it written what waits: by the event loop where that need not wait, else by the thread."""
+        if not self._awaited:
+            self._awaited = True
+            if self._journal.commit_now is None or not soon(self._write_now):
+                self._filled.set()  # which costs more than the rest of an append
 
     def _start(self) -> None:
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    thread = threading.Thread(target=self._run, daemon=True)
+                    thread = threading.Thread(target=self._run_to_end, daemon=True)
                     thread.start()
                     self._thread = thread
 
-    def _run(self) -> None:
+    def _run_to_end(self) -> None:
         try:
-            while (taken := self._next()) and self._carry(*taken):
-                pass
+            self._run()
         finally:  # whoever comes next starts another one; to ask a thread if it lives costs two switches under gevent
             self._thread = None
 
-    def _carry(self, batches: list[Batch], news: list[News]) -> bool:
-        refused = self._commit(batches, news)
-        if refused is not None:
-            del self._backlog.news[: len(news)]
-            self._publish([batch for batch in batches if batch.stream not in refused] if refused else batches)
-            for stream, on_fenced in self._settle(batches, refused):
-                log.warning("%s is written elsewhere", stream)
-                self._audience.end(stream)
-                say_fenced(on_fenced)
-            for stream in {each.stream for each in news}:
-                self._audience.look(stream)
-        return refused is not None
+    def _run(self) -> None:
+        while taken := self._next():
+            refused = self._commit(*taken)
+            if refused is None:
+                return
+            self._tell(*taken, refused)
 
-    def _next(self) -> tuple[list[Batch], list[News]] | None:
+    def _next(self) -> Taken | None:
         """Take what waits, one batch per stream; nothing after the end."""
         while True:
             with self._lock:
-                if self._backlog:
-                    return self._backlog.take(), self._backlog.news[:NEWS_AT_ONCE]
+                self._threads_turn = True
+                taken, self._left = self._left, None
+                if taken or self._backlog:
+                    return taken or self._backlog.take()
                 if self._closed:
                     return None
-                self._idle = True
+                self._awaited = self._threads_turn = False
                 self._filled.clear()
             self._filled.wait()
+
+    def _write_now(self) -> None:
+        """Write what waits, in the event loop, where nothing may wait: what one wake-up brought goes with one commit.
+
+        Where the journal would have to wait it is the thread's turn, and stays so until nothing waits any more.
+        """
+        with self._lock:
+            if self._threads_turn or self._closed:
+                return
+            self._awaited = False
+            batches, news = self._backlog.take()
+        try:
+            refused = self._journal.commit_now(batches, news) if self._journal.commit_now else None
+        except JournalError:
+            refused = None
+        if refused is None:
+            self._left, self._awaited, self._threads_turn = (batches, news), True, True
+            self._filled.set()
+            return
+        self._tell(batches, news, refused)
+        with self._lock:
+            if self._backlog:
+                self._wake()
 
     def _commit(self, batches: list[Batch], news: list[News]) -> set[str] | None:
         """Commit, however often it takes; None if the writer was closed before it could."""
@@ -216,30 +235,13 @@ class Writer:
             self._trouble = error
             self._room.set()
 
-    def _publish(self, batches: list[Batch]) -> None:
-        try:
-            self._audience.publish(batches)
-        except Exception:  # the edge of the writer: no answer may stand still for a reader
-            log.exception("events were not published here")
-
-    def _settle(self, batches: list[Batch], refused: set[str]) -> list[tuple[str, Callable[[], None] | None]]:
-        """Keep what has become of a commit, and return which streams were refused, and whom to tell."""
-        fenced = []
+    def _tell(self, batches: list[Batch], news: list[News], refused: set[str]) -> None:
+        """Publish what has been written, and say what was refused."""
+        publish(self._audience, [batch for batch in batches if batch.stream not in refused] if refused else batches)
         with self._lock:
-            for batch in batches:
-                self._backlog.done(batch)
-                state = self._streams.get(batch.stream)
-                if batch.stream in refused:
-                    self._backlog.drop(batch.stream)
-                    if state is not None and not state.fenced:
-                        state.fenced = True
-                        state.let_go(whatever=True)
-                        fenced.append((batch.stream, state.on_fenced))
-                elif state is not None:
-                    state.written = batch.entries[-1].seq
-                    if state.waiting:
-                        state.let_go()
-                    if batch.entries[-1].final:
-                        del self._streams[batch.stream]
+            fenced = self._backlog.done(batches, news, refused)
             self._room.set()
-        return fenced
+        for stream in {each.stream for each in news} if news else ():
+            self._audience.look(stream)
+        if fenced:
+            spawn(partial(say_refused, self._audience, fenced))  # it may have to wait

@@ -136,9 +136,19 @@ class _ReadableInTheLoop:
             self._watcher.stop()
 
 
+def _not_soon(run: Callable[[], object]) -> bool:
+    return False
+
+
+def _soon_in_the_loop(run: Callable[[], object]) -> bool:
+    gevent.get_hub().loop.run_callback(run)
+    return True
+
+
 _patched = monkey.is_module_patched("socket")
 _watch = _watch_in_the_loop if _patched else _watch_in_a_thread
 _start = _start_greenlet if _patched else _start_thread
+_soon = _soon_in_the_loop if _patched else _not_soon
 _after = _after_in_the_loop if _patched else _after_in_a_thread
 
 # To wait for one socket again and again, as one thread at a time does who asks and reads replies. `wait` may return
@@ -157,6 +167,14 @@ def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: fl
 def spawn(run: Callable[[], object]) -> None:
     """Run a function in a thread of control of its own; it must keep its exceptions to itself."""
     _start(run)
+
+
+def soon(run: Callable[[], object]) -> bool:
+    """Call a function that must not wait, and raises nothing, in the event loop, before that sleeps again.
+
+    Until then it does whatever else there is to do. False where there is no event loop: a thread has to do it.
+    """
+    return _soon(run)
 
 
 def after(seconds: float, run: Callable[[], object]) -> Callable[[], object]:

@@ -21,6 +21,8 @@ from typing import Protocol
 
 from relay.errors import ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
 from relay.loop import Lock, spawn
+from relay.settings import Settings
+from relay.sse import PING
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +209,16 @@ class Pipe:
         self._reader_waits = False
         self._filled.set()
         return True
+
+
+def to_reader(settings: Settings) -> Pipe:
+    """Make the pipe to a reader of an event stream, with the bounds that the settings give."""
+    return Pipe(
+        max_bytes=settings.reader_buffer_bytes,
+        reader_timeout_s=settings.reader_timeout_s,
+        heartbeat_s=settings.heartbeat_s,
+        heartbeat=PING,
+    )
 
 
 def fill(pipe: Pipe, produce: Callable[[], None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from answers.database import Database
 from answers.entries import Batch, Entry, News
 from answers.export import as_markdown
 from answers.hidden import Hidden
-from answers.migrate import migrate
 from answers.sqlite_journal import SqliteJournal
 from answers.store import AnswerRow, Store
 from answers.tables import conversations, messages
@@ -27,18 +25,12 @@ from answers.tree import title_of
 from app import create_app
 from relay.errors import NotFound
 from relay.settings import Settings
-from relay.sse import Decoder, Event
+from tests.apps import another, browser, here, news, owner, settled
 from tests.misbehaving import MisbehavingServer
-from web.services import Services
 
 API = "/api/conversations"
 NOBODY = str(uuid.UUID(int=0))
 STRANGE_IDS = ["x", "a\0b", "\ud800", NOBODY, NOBODY + "\n"]
-
-
-def settled(store: Store, user: str, prompt: str, text: str, **more: str) -> AnswerRow:
-    row, _ = store.begin(user, prompt, "poem", **more)
-    return store.settle(row.id, "complete", content=text, chars=len(text))
 
 
 def titles(store: Store, user: str, q: str = "") -> list[str]:
@@ -155,28 +147,11 @@ def test_the_markdown_of_a_conversation_is_its_current_branch(store: Store, user
     assert text == "# one\n\n**You:**\n\none\n\n**poem:**\n\n1\n\n* a\n\n**You:**\n\nright\n\n**poem:**\n\n3\n"
 
 
-@contextmanager
-def application(settings: Settings) -> Iterator[FlaskClient]:
-    """Make an application and a browser."""
-    migrate(settings)
-    app = create_app(settings)
-    browser = app.test_client()
-    browser.get("/")  # for the cookie that makes it a user of its own
-    yield browser
-    here(browser).drain()
-    here(browser).store.close()
-
-
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[FlaskClient]:
     """Make an application whose poem takes its time, and a browser."""
-    with application(Settings(data_dir=tmp_path, embedded_model=False, poem_delay_ms=100)) as browser:
-        yield browser
-
-
-def here(client: FlaskClient) -> Services:
-    services: Services = client.application.extensions["talkabout"]
-    return services
+    with browser(tmp_path, poem_delay_ms=100) as made:
+        yield made
 
 
 @pytest.fixture
@@ -184,22 +159,6 @@ def made(client: FlaskClient) -> dict[str, Any]:
     """Make a conversation."""
     made: dict[str, Any] = client.post(API, json={"title": "Poems"}).json
     return made
-
-
-def owner(client: FlaskClient) -> str:
-    with client.session_transaction() as session:
-        return str(session["user"])
-
-
-def news(client: FlaskClient, count: int) -> list[Event]:
-    """Take the first events behind `open` from the channel of a browser's user."""
-    decoder, events = Decoder(), []
-    with client.get(f"/sse/connect/{owner(client)}?last_event_id=0", buffered=False) as response:
-        for chunk in response.response:
-            events += decoder.feed(chunk)
-            if len(events) > count:
-                return events[1:]
-    raise AssertionError(events)
 
 
 def test_a_conversation_is_made_listed_renamed_and_deleted(client: FlaskClient) -> None:
@@ -305,8 +264,7 @@ def test_a_conversation_can_be_exported(client: FlaskClient, made: dict[str, Any
 def test_anothers_conversation_does_not_exist(
     client: FlaskClient, made: dict[str, Any], method: str, path: str
 ) -> None:
-    other = client.application.test_client()
-    other.get("/")
+    other = another(client)
     body = {"json": {"title": "mine"}} if method == "PATCH" else {}
     response = other.open(f"{API}/{made['id']}{path}", method=method, **body)
     assert (response.status_code, response.mimetype) == (404, "application/problem+json")
@@ -337,8 +295,7 @@ def test_pinning_is_no_change_of_the_conversation_itself(client: FlaskClient, ma
 def test_the_model_server_is_asked_as_the_conversation_says(
     tmp_path: Path, upstream_server: MisbehavingServer, given: dict[str, Any], asked: dict[str, Any]
 ) -> None:
-    settings = Settings(data_dir=tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=100)
-    with application(settings) as client:
+    with browser(tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=100) as client:
         made = client.post(API, json=given).json
         row = here(client).begin(owner(client), "x", "mock", conversation=made["id"])
         list(here(client).readers.follow(row, 0))
@@ -352,8 +309,7 @@ def test_the_model_server_is_asked_as_the_conversation_says(
 def test_the_operator_s_bound_on_an_answer_holds_for_what_was_set_before(
     tmp_path: Path, upstream_server: MisbehavingServer
 ) -> None:
-    settings = Settings(data_dir=tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=10)
-    with application(settings) as client:
+    with browser(tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=10) as client:
         made = here(client).store.conversations.create(owner(client), max_tokens=64)
         row = here(client).begin(made.user, "x", "mock", conversation=made.id)
         list(here(client).readers.follow(row, 0))

@@ -16,6 +16,7 @@ from answers.conversations import PAGE
 from answers.export import as_markdown
 from web.body import json_fields
 from web.conversation_fields import conversation_fields
+from web.document import read_document
 from web.fields import FieldError
 from web.news import as_json, tell, when
 from web.services import services
@@ -48,6 +49,16 @@ def create() -> tuple[Response, int, dict[str, str]]:
     given = conversation_fields(json_fields(), no_title="")
     made = services().store.conversations.create(current_user(), **given)
     tell(services().channels, made.user, "created", as_json(made))
+    return jsonify(as_json(made)), 201, {"Location": url_for(".get", conversation=made.id)}
+
+
+@api_conversations.post("/import")
+def take_in() -> tuple[Response, int, dict[str, str]]:
+    """Make one of a document that an export in JSON has given, here or elsewhere, under new ids."""
+    here = services()
+    document = read_document(json_fields(), here.settings.max_tokens)
+    made = here.imports.take(current_user(), document)
+    tell(here.channels, made.user, "created", as_json(made))
     return jsonify(as_json(made)), 201, {"Location": url_for(".get", conversation=made.id)}
 
 

@@ -11,6 +11,7 @@ from flask import current_app
 from answers.channels import Channels
 from answers.follow import Follower
 from answers.hidden import Hidden
+from answers.imports import Imports
 from answers.journal import Journal
 from answers.producers import Producers
 from answers.readers import Readers, TextOf
@@ -22,9 +23,8 @@ from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import Draining, NotFound, TooManyAnswers
 from relay.passthrough import relay
-from relay.pipe import Pipe, fill
+from relay.pipe import fill, to_reader
 from relay.settings import Settings
-from relay.sse import PING
 from web.news import as_json, tell
 from web.streams import Source, Stream, Streams
 
@@ -41,6 +41,7 @@ class Services:
     channels: Channels
     store: Store
     hidden: Hidden
+    imports: Imports
     room: Room
     producers: Producers
     recovery: Recovery
@@ -90,12 +91,7 @@ class Services:
         """Begin an answer as the upstream's own lines, for this request alone. Raises UpstreamError if it refuses."""
         upstream, name = self.catalog.find(model)
         call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
-        pipe = Pipe(
-            max_bytes=self.settings.reader_buffer_bytes,
-            reader_timeout_s=self.settings.reader_timeout_s,
-            heartbeat_s=self.settings.heartbeat_s,
-            heartbeat=PING,
-        )
+        pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
         stream = self.streams.admit(pipe)
         stream.before(call.open)

@@ -1,6 +1,6 @@
 // A text that is changed in its own place.
 
-import { isSend, isCancel } from './keys.js';
+import { isCancel, isSend } from './keys.js';
 import { QuestionField } from './question_field.js';
 
 /** Give a function that puts a field in the place of a text; it gives the new text, or null if it was left as it was. */
@@ -12,7 +12,6 @@ export function editor(template, limit, t) {
       place.after(form);
       place.hidden = true;
       field.fill(text);
-      form.elements.prompt.select();
       bind(form, () => field.read(), (changed) => {
         form.remove();
         place.hidden = false;

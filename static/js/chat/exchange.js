@@ -107,10 +107,10 @@ export class Exchange {
   }
 
   /** The server wrote this exchange into the page: its state, and which event its text goes up to. */
-  #takeOver({ answerId, seq, state, error, end }) {
+  #takeOver({ answerId, seq, state, error, figures }) {
     this.there = true;
     this.asked = 1;
     this.answer = new Answer({ answer: answerId, known: { seq: Number(seq), ...this.#view.text } });
-    if (state !== 'running') this.#end({ ...JSON.parse(end || '{}'), state, error: error && { code: error } });
+    if (state !== 'running') this.#end({ ...JSON.parse(figures), state, error: error && { code: error } });
   }
 }

@@ -34,14 +34,14 @@ export class Tools {
 
   /** Copy the answer. */
   copy() {
-    return this.#copy(this.#part('copy'), this.#exchange.text);
+    return this.#copy(this.#part('copy-answer'), this.#exchange.text);
   }
 
   #listen() {
     const listen = (name, act) => this.#part(name).addEventListener('click', act);
     listen('edit', () => this.edit());
     listen('copy-question', () => this.#copy(this.#part('copy-question'), this.#exchange.prompt));
-    listen('copy', () => this.copy());
+    listen('copy-answer', () => this.copy());
     listen('again', () => this.onAgain());
     bindMenu(this.#part('models'), (model) => this.onAgain(model));
   }

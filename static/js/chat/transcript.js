@@ -82,13 +82,19 @@ export class Transcript {
     exchange.root.remove();
   }
 
+  /** The reader has asked for an answer, so the page goes there. */
+  #asked(ask) {
+    ask();
+    this.#follow.toEnd();
+  }
+
   #take(root) {
     const exchange = new Exchange(root, this.#t, this.#follow);
     root.querySelector('[data-retry]').addEventListener('click', () => this.onRetry(exchange));
     root.querySelector('[data-continue]').addEventListener('click', () => this.onContinue(exchange));
     exchange.tools = new Tools(exchange, this.#edit, this.#t);
-    exchange.tools.onEdit = (prompt) => this.onEdit(exchange, prompt);
-    exchange.tools.onAgain = (model) => this.onAgain(exchange, model);
+    exchange.tools.onEdit = (prompt) => this.#asked(() => this.onEdit(exchange, prompt));
+    exchange.tools.onAgain = (model) => this.#asked(() => this.onAgain(exchange, model));
     exchange.tools.onSay = (words) => this.onSay(words);
     this.#exchanges.push(exchange);
     return exchange;
