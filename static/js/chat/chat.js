@@ -36,6 +36,11 @@ export class Chat {
     return this.#turns.ended();
   }
 
+  /** Tell the state of an answer as it is shown; undefined if it is not. */
+  stateOf(answer) {
+    return this.#transcript.find(answer)?.root.dataset.state;
+  }
+
   /** Show what other tabs have asked or continued: exchanges as the server writes them now. */
   adopt(roots) {
     if (this.#turns.busy) return;

@@ -33,6 +33,11 @@ export class Transcript {
     return this.#exchanges.at(-1);
   }
 
+  /** Find the exchange of an answer. */
+  find(answer) {
+    return this.#exchanges.find((each) => each.root.dataset.answerId === answer);
+  }
+
   /** Add a question with its answer to come; if the reader has just asked it, the page goes there. */
   add(prompt, now = true) {
     const root = this.#template.content.firstElementChild.cloneNode(true);

@@ -35,6 +35,16 @@ export class Here {
     this.#say(this.#t('list.say.gone'));
   }
 
+  /** An answer of it has begun or ended somewhere: if it is not this page's own, the page has missed something. */
+  async hear({ id, state }) {
+    const before = this.#chat.stateOf(id);
+    if (before === state) return;
+    await this.#chat.whenFree();
+    const now = this.#chat.stateOf(id);
+    const ranHere = state === 'running' && now !== before;
+    if (now !== state && !ranHere) await this.catchUp();
+  }
+
   /** Take over what was asked elsewhere, once nothing goes on here: the page as the server writes it now has it. */
   async catchUp() {
     this.#behind = true;

@@ -22,7 +22,7 @@ export class News {
     } else {
       this.#library.put(conversation);
       if (open) this.#here.show(conversation);
-      if (open) this.#here.catchUp();
+      if (open && conversation.answer) this.#here.hear(conversation.answer);
     }
   }
 
