@@ -57,7 +57,7 @@ export class Actions {
     const conversation = await this.#try(() => api.restore(id));
     if (!conversation) return;
     this.#library.put(conversation);
-    this.#list.focus(id);
+    if (document.activeElement === document.body) this.#list.focus(id); // the button that was pressed has gone
     this.#says.done('list.say.restored', conversation);
   }
 
