@@ -34,6 +34,7 @@ from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
 from web.channel import CUTS, channel
+from web.list_page import list_page
 from web.news import tell_of_answer
 from web.pages import pages
 from web.playground import playground
@@ -64,7 +65,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     headers.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, playground, article, channel, answers, api_conversations):
+    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations):
         app.register_blueprint(blueprint)
     return app
 

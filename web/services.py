@@ -26,7 +26,7 @@ from relay.errors import Draining, NotFound, TooManyAnswers
 from relay.passthrough import relay
 from relay.pipe import fill, to_reader
 from relay.settings import Settings
-from web.news import as_json, tell
+from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
 
 
@@ -68,7 +68,7 @@ class Services:
         _, name = self.catalog.find(model)
         row = self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
         change = "changed" if more.get("conversation") else "created"
-        tell(self.channels, user, change, as_json(row.within))
+        tell_of_answer(self.channels, row, change)
         return row
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:

@@ -9,6 +9,7 @@ import { Turns } from './turns.js';
 const HELD = { stopped: 'queue.stopped' };
 
 export class Chat {
+  onConversation = () => {}; // the conversation has got its id
   #transcript;
   #composer;
   #queue;
@@ -23,6 +24,29 @@ export class Chat {
     this.#listen();
     composer.restartable = Boolean(transcript.last);
     this.#takeOver(transcript.last);
+  }
+
+  /** The id of the conversation; empty before its first question. */
+  get conversation() {
+    return this.#transcript.conversation;
+  }
+
+  /** Wait until no answer is followed. */
+  whenFree() {
+    return this.#turns.ended();
+  }
+
+  /** Tell the state of an answer as it is shown; undefined if it is not. */
+  stateOf(answer) {
+    return this.#transcript.find(answer)?.root.dataset.state;
+  }
+
+  /** Show what other tabs have asked or continued: exchanges as the server writes them now. */
+  adopt(roots) {
+    if (this.#turns.busy) return;
+    const newest = this.#transcript.adopt(roots);
+    this.#composer.restartable = Boolean(this.#transcript.last);
+    if (newest?.root.dataset.state === 'running') this.#run(newest, () => newest.answer);
   }
 
   #listen() {
@@ -77,6 +101,7 @@ export class Chat {
     this.#transcript.conversation = conversation;
     showAddress(conversation);
     for (const part of [this.#composer, this.#queue, this.#settings]) part.moved(conversation);
+    this.onConversation();
     if (exchange.asked > 1) showSteps(exchange.root, conversation, answer);
   }
 

@@ -1,6 +1,7 @@
 // The chat page: finds its parts and puts them together.
 
 import { messagesFrom } from '../messages.js';
+import { bindSidebar } from '../sidebar/sidebar.js';
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { editor } from './editing.js';
@@ -23,10 +24,11 @@ const queue = new Queue(part('queue'), conversation, edit, t);
 const settings = new Settings(part('settings'), part('settings-open'), conversation, t);
 const speech = new Speech(part('speech'), t('live.code'));
 
-new Chat({ transcript, composer, queue, settings, speech }, t);
+const chat = new Chat({ transcript, composer, queue, settings, speech }, t);
+const sidebar = bindSidebar(part('sidebar'), chat);
 new Shortcuts(part('keys'), part('keys-open'), {
   new: () => location.assign('/'),
-  search: () => part('search')?.focus(),
+  search: () => sidebar?.search(),
   write: () => composer.focus(),
   copy: () => transcript.last?.tools.copy(),
   edit: () => transcript.last?.tools.edit(),

@@ -5,8 +5,14 @@ export async function showSteps(root, conversation, answer) {
   const fresh = await fetchPage(`/c/${conversation}?leaf=${answer}`).catch(() => null);
   const there = fresh?.querySelector(`[data-answer-id="${CSS.escape(answer)}"]`);
   if (!there || root.dataset.answerId !== answer) return;
+  renewSteps(root, there);
+}
+
+/** Show the versions that a page of the server's has of an exchange; what is the same already is left alone. */
+export function renewSteps(root, there) {
   for (const steps of root.querySelectorAll('[data-steps]')) {
-    steps.replaceWith(there.querySelector(`[data-steps="${steps.dataset.steps}"]`));
+    const now = there.querySelector(`[data-steps="${steps.dataset.steps}"]`);
+    if (!steps.isEqualNode(now)) steps.replaceWith(now);
   }
 }
 

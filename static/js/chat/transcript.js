@@ -1,6 +1,7 @@
 // The exchanges of a conversation, in the page.
 
 import { Exchange } from './exchange.js';
+import { renewSteps } from './steps.js';
 import { Tools } from './tools.js';
 
 export class Transcript {
@@ -32,6 +33,11 @@ export class Transcript {
     return this.#exchanges.at(-1);
   }
 
+  /** Find the exchange of an answer. */
+  find(answer) {
+    return this.#exchanges.find((each) => each.root.dataset.answerId === answer);
+  }
+
   /** Add a question with its answer to come; if the reader has just asked it, the page goes there. */
   add(prompt, now = true) {
     const root = this.#template.content.firstElementChild.cloneNode(true);
@@ -54,6 +60,25 @@ export class Transcript {
   /** Show nothing behind an exchange any more: that was another branch. */
   endWith(exchange) {
     this.#exchanges.slice(this.#exchanges.indexOf(exchange) + 1).forEach((each) => this.remove(each));
+  }
+
+  /**
+   * Take over what the server has of the conversation, from the first exchange on that differs; gives the newest one, or
+   * null if none does. A question that has not reached the server stays, at the end.
+   */
+  adopt(roots) {
+    const there = this.#exchanges.filter((each) => each.there);
+    const waiting = this.#exchanges.filter((each) => !each.there);
+    const from = roots.findIndex((root, at) => !isSame(there[at]?.root, root));
+    there.slice(0, from < 0 ? roots.length : from).forEach((each, at) => renewSteps(each.root, roots[at]));
+    if (from < 0) return null;
+    there.slice(from).forEach((each) => this.remove(each));
+    this.#welcome?.setAttribute('hidden', '');
+    this.#follow.keep(() => this.#root.append(...roots.slice(from), ...waiting.map((each) => each.root)));
+    this.#exchanges = there.slice(0, from);
+    const taken = roots.slice(from).map((root) => this.#take(root));
+    this.#exchanges.push(...waiting);
+    return taken.at(-1);
   }
 
   /** Take an exchange out again. */
@@ -79,4 +104,9 @@ export class Transcript {
     this.#exchanges.push(exchange);
     return exchange;
   }
+}
+
+/** Say if an exchange in the page is as the server has it. */
+function isSame(ours, theirs) {
+  return ours?.dataset.answerId === theirs.dataset.answerId && ours.dataset.state === theirs.dataset.state;
 }

@@ -13,6 +13,11 @@ export class Turns {
     return this.#newest !== null;
   }
 
+  /** Wait until no turn runs, and none comes next. */
+  async ended() {
+    while (this.busy) await this.#last;
+  }
+
   /** Follow an answer; `take` makes it when its turn has come. */
   run(exchange, take) {
     this.stop();
