@@ -1,0 +1,19 @@
+// The last door before the page: whatever the parser makes, only these elements and attributes come through.
+
+const ALLOWED = {
+  ALLOWED_TAGS: [
+    'a', 'blockquote', 'br', 'code', 'del', 'em', 'h3', 'h4', 'h5', 'h6', 'hr', 'input', 'li', 'ol', 'p', 'pre', 'strong',
+    'table', 'tbody', 'td', 'th', 'thead', 'tr', 'ul', '#text',
+  ],
+  ALLOWED_ATTR: ['align', 'checked', 'data-image', 'data-language', 'data-math', 'disabled', 'href', 'start', 'type'],
+  ALLOW_ARIA_ATTR: false,
+  ALLOW_DATA_ATTR: false,
+  ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
+  KEEP_CONTENT: true,
+  RETURN_DOM_FRAGMENT: true,
+};
+
+/** Clean HTML; gives a fragment. */
+export function clean(html, purify) {
+  return purify.sanitize(html, ALLOWED);
+}
