@@ -79,7 +79,7 @@ export class Flow {
   #make(block) {
     const fragment = dress(this.#grammar.nodes(block));
     if (putFormulas(fragment)) this.#needFormulas();
-    return [...fragment.childNodes];
+    return [...fragment.children]; // without the line feeds between them
   }
 
   #needFormulas() {

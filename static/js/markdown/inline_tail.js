@@ -66,8 +66,8 @@ function code(text, at) {
   const from = at + run.length;
   const end = closingRun(text, run, from);
   if (end >= 0) return { to: end + run.length };
-  const body = text.slice(from).replace(/`+$/, '').trimEnd();
-  return body.trim() ? { cut: from + body.length, close: run } : { cut: at };
+  const body = text.slice(from).replace(/[`\s]+$/, '');
+  return body ? { cut: from + body.length, close: run } : { cut: at };
 }
 
 function closingRun(text, run, from) {

@@ -22,7 +22,7 @@ export function loadKatex() {
 /** Load what colours code, with a language that it has. */
 export async function loadHighlighter(language) {
   const { default: highlighter } = await once('highlight', () => load('highlight/core.js'));
-  const grammar = await once(language, () => load(`highlight/languages/${language}.js`));
+  const grammar = await once(`highlight/${language}`, () => load(`highlight/languages/${language}.js`));
   if (!highlighter.getLanguage(language)) highlighter.registerLanguage(language, grammar.default);
   return highlighter;
 }

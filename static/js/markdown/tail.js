@@ -19,8 +19,8 @@ export function mend(text) {
   const fence = openFence(lines.slice(0, last));
   const line = bare(lines[last]);
   if (fence) return isClosing(line, fence) ? without(lines, last) : text;
-  if (!lines[last].trim()) return headerWaits(lines, last) ? without(lines, last - 1) : text;
   if (headerWaits(lines, last)) return without(lines, last - 1);
+  if (!lines[last].trim()) return goesOn(lines[last - 1]) ? mendInline(lines.slice(0, last), last - 1) : text;
   if (isUndecided(line, lines, last)) return without(lines, last);
   return mendInline(lines, last);
 }
@@ -65,15 +65,25 @@ function inTable(lines, last) {
   return false;
 }
 
+/** Can a paragraph that has come to the end of this line go on? */
+function goesOn(line = '') {
+  return line.trim() !== '' && !/^(?:#{1,6}\s|\||`{3}|~{3})/.test(bare(line));
+}
+
 function mendInline(lines, last) {
   let first = last;
-  while (first > 0 && !BEGINS.test(lines[first]) && lines[first - 1].trim()) first -= 1;
+  while (first > 0 && !BEGINS.test(lines[first]) && goesOn(lines[first - 1])) first -= 1;
+  if (isIndentedCode(lines, first)) return lines.join('\n');
   const before = lines.slice(0, first).map((line) => `${line}\n`).join('');
   const block = lines.slice(first).join('\n');
   const start = CONTAINERS.exec(block)[0].length;
   if (waitsForMath(block.slice(start))) return before.replace(/\n$/, '');
   const cell = inTable(lines, last) ? block.lastIndexOf('|') + 1 : start;
   return before + block.slice(0, cell) + inlineEnd(block.slice(cell));
+}
+
+function isIndentedCode(lines, first) {
+  return /^(?: {4}|\t)/.test(lines[first]) && !lines.slice(0, first).some((line) => /^ {0,3}(?:[-*+]|\d{1,9}[.)])\s/.test(line));
 }
 
 /** Is this display math without its end? */
