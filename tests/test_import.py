@@ -82,7 +82,9 @@ def test_it_can_be_gone_on_with_and_stands_first(client: FlaskClient, exported: 
     assert client.get(API).json["conversations"][0] == made
     last = client.get(f"{API}/{made['id']}").json["messages"][-1]["id"]
     asked = {"prompt": "more", "model": "poem", "conversation": made["id"], "parent": last}
-    assert client.post("/api/answers", json=asked).status_code == 202
+    begun = client.post("/api/answers", json=asked)
+    assert begun.status_code == 202
+    client.post(f"/api/answers/{begun.json['answer']}/stop")
     assert [each["content"] for each in here(client).store.history(last)][-1] == "at last"
 
 
