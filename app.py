@@ -21,6 +21,7 @@ from answers.pruning import Pruning
 from answers.readers import Readers
 from answers.recovery import Recovery
 from answers.room import Room
+from answers.shares import Shares
 from answers.store import AnswerRow, History, Store
 from answers.writer import Writer
 from relay.catalog import Catalog
@@ -91,6 +92,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         store=store,
         hidden=hidden,
         imports=Imports(database),
+        shares=Shares(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(producers, follower, Pruning(journal, settings, hidden.purge), settings.abandon_after_s),

@@ -135,7 +135,7 @@ class Conversations:
 
         def work(transaction: Transaction) -> tuple[Conversation, list[dict[str, Any]]]:
             here = found(_FIND, transaction, user, conversation)
-            return here, [_message(row) for row in _MESSAGES.run(transaction, conversation=conversation)]
+            return here, messages_of(transaction, conversation)
 
         return self._database.read(work)
 
@@ -147,14 +147,14 @@ class Conversations:
 
 
 OWNED = (conversations.c.id == bindparam("conversation")) & (conversations.c.user == bindparam("owner"))
-_MINE = OWNED & VISIBLE
+MINE = OWNED & VISIBLE
 _NAMED = case((conversations.c.title == "", bindparam("named")), else_=conversations.c.title)
-_FIND = Prepared(select(conversations).where(_MINE))
+_FIND = Prepared(select(conversations).where(MINE))
 _MESSAGES = Prepared(
     select(messages).where(messages.c.conversation == bindparam("conversation")).order_by(messages.c.position)
 )
 _CREATE = Prepared(insert(conversations), *conversations.c.keys())
-_TOUCH = Prepared(update(conversations).where(_MINE).values(title=_NAMED).returning(*conversations.c), "changed_us")
+_TOUCH = Prepared(update(conversations).where(MINE).values(title=_NAMED).returning(*conversations.c), "changed_us")
 
 
 def create(transaction: Transaction, user: str, title: str, **values: Any) -> Conversation:
@@ -179,6 +179,11 @@ def found(statement: Prepared, transaction: Transaction, user: str, conversation
     return Conversation(*row)
 
 
+def messages_of(transaction: Transaction, conversation: str) -> list[dict[str, Any]]:
+    """List all messages of a conversation, oldest first."""
+    return [_message(row) for row in _MESSAGES.run(transaction, conversation=conversation)]
+
+
 def columns_of(changes: Given | Changes) -> dict[str, Any]:
     """Say which columns hold what a user says of a conversation."""
     values = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
@@ -189,7 +194,7 @@ def columns_of(changes: Given | Changes) -> dict[str, Any]:
 
 @cache
 def _changing(columns: tuple[str, ...]) -> Prepared:
-    return Prepared(update(conversations).where(_MINE).returning(*conversations.c), *columns)
+    return Prepared(update(conversations).where(MINE).returning(*conversations.c), *columns)
 
 
 def _mentions(q: str) -> ColumnElement[bool]:

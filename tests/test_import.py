@@ -172,7 +172,7 @@ def test_a_document_that_is_too_long_is_refused(client: FlaskClient) -> None:
 
 
 def test_a_long_document_comes_in_whole(store: Store, database: Database, user: str) -> None:
-    prompt = {name: None for name in ("model", "state", "reasoning", "finish_reason", "usage", "chars", "sha256")}
+    prompt = dict.fromkeys(("model", "state", "reasoning", "finish_reason", "usage", "chars", "sha256"))
     prompt |= dict.fromkeys(("ttft_ms", "tokens_per_s", "close_ms", "adoptions", "error"))
     rows = [
         {

@@ -26,6 +26,7 @@ api_conversations = Blueprint("conversations", __name__, url_prefix="/api/conver
 
 _MAX_QUERY_CHARS = 200
 _MAX_LIMIT = 100
+_ID_CHARS = 36
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
 
@@ -98,6 +99,24 @@ def restore(conversation: str) -> Response:
     restored = services().hidden.restore(current_user(), conversation)
     tell(services().channels, restored.user, "created", as_json(restored))
     return jsonify(as_json(restored))
+
+
+@api_conversations.post("/<conversation>/share")
+def share(conversation: str) -> tuple[Response, int]:
+    """Give it a link by which anyone may read it up to the answer `leaf`, or to the newest; each time the same."""
+    fields = json_fields()
+    leaf = fields.text("leaf", _ID_CHARS) if fields.values.get("leaf") is not None else None
+    shared = services().shares.share(current_user(), conversation, leaf)
+    tell(services().channels, shared.user, "changed", as_json(shared))
+    return jsonify(path=as_json(shared)["shared"]), 201
+
+
+@api_conversations.delete("/<conversation>/share")
+def revoke(conversation: str) -> tuple[str, int]:
+    """Let its link lead nowhere."""
+    revoked = services().shares.revoke(current_user(), conversation)
+    tell(services().channels, revoked.user, "changed", as_json(revoked))
+    return "", 204
 
 
 @api_conversations.get("/<conversation>/export")

@@ -19,7 +19,7 @@ from relay.catalog import UnknownModel
 from relay.errors import TalkaboutError
 from web.answers import own
 from web.body import form_fields
-from web.exchanges import exchanges
+from web.exchanges import exchange, exchanges
 from web.i18n import catalogue, language, t
 from web.services import services
 from web.sidebar import beside
@@ -27,6 +27,8 @@ from web.statuses import retry_after, status_of
 from web.users import current_user, remember_browser
 
 pages = Blueprint("pages", __name__)
+
+_SHARED = ("question", "answer", "reasoning", "words", "model")
 
 
 @pages.get("/")
@@ -42,6 +44,17 @@ def conversation(conversation: str) -> Response:
     here, messages = services().store.conversations.get(current_user(), conversation)
     page = _page(**_branch(here, messages, through(messages, request.args.get("leaf"))))
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
+
+
+@pages.get("/s/<token>")
+def shared(token: str) -> Response:
+    """Show, to anyone who has the link, a conversation up to the answer that it was shared with."""
+    here, way = services().shares.follow(token)
+    shown = [exchange(*each) for each in zip(way[::2], way[1::2], strict=True)]
+    texts = [{name: each[name] for name in _SHARED} for each in shown]
+    page = render_template("shared.html", title=here.title, exchanges=texts)
+    headers = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
+    return Response(page, mimetype="text/html", headers=headers)
 
 
 @pages.post("/")

@@ -17,6 +17,7 @@ from answers.producers import Producers
 from answers.readers import Readers, TextOf
 from answers.recovery import Recovery
 from answers.room import Room
+from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tree import new_id
 from relay.catalog import Catalog
@@ -42,6 +43,7 @@ class Services:
     store: Store
     hidden: Hidden
     imports: Imports
+    shares: Shares
     room: Room
     producers: Producers
     recovery: Recovery
