@@ -224,6 +224,29 @@ def test_waiting_questions_outlive_a_reload_and_are_asked_once(open_chat: Open, 
     expect(questions(chat)).to_have_text(["first", "second"])
 
 
+def test_waiting_questions_are_not_asked_in_another_branch(open_chat: Open, slow: Server) -> None:
+    chat = open_chat(slow)
+    asked(chat, "first")
+    edit(chat, "another first").press("Enter")
+    expect(steps(chat, "prompts")).to_contain_text("2/2")
+    chat.ask("second")
+    step_back(chat)
+    expect(chat.page.get_by_text("they were written for another branch")).to_be_visible()
+    expect(questions(chat)).to_have_text(["first"])
+    chat.page.go_back()
+    expect(questions(chat)).to_have_text(["another first", "second"], timeout=WAIT_MS)
+
+
+def test_a_step_leads_to_the_same_place_of_the_page(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server, viewport={"width": 800, "height": 500})
+    asked(chat, "first", "second", "third")
+    edit(chat, "another first", last=False).press("Enter")
+    expect(steps(chat, "prompts")).to_contain_text("2/2")
+    step_back(chat)
+    expect(questions(chat).first).to_be_in_viewport()
+    expect(questions(chat).last).not_to_be_in_viewport()
+
+
 def test_a_queued_question_does_not_take_the_readers_place_away(open_chat: Open, slow: Server) -> None:
     chat = open_chat(slow, viewport={"width": 800, "height": 500})
     chat.ask("first")
@@ -380,6 +403,18 @@ def test_without_javascript_an_answer_that_streams_can_be_stopped(open_chat: Ope
     expect(chat.page).to_have_url(re.compile("/c/"))
     expect(chat.page.get_by_text("Stopped")).to_be_visible()
     assert POEM.startswith(chat.answer.text_content() or "?") and chat.answer.text_content() != POEM
+
+
+def test_without_javascript_an_answer_that_runs_elsewhere_can_be_stopped(open_chat: Open, slow: Server) -> None:
+    chat = open_chat(slow)
+    chat.ask()
+    chat.begins()
+    expect(chat.page).to_have_url(CONVERSATION)
+    plain = open_chat(slow, java_script_enabled=False, storage_state=chat.page.context.storage_state())
+    plain.page.goto(chat.page.url)
+    plain.button("Stop").click()
+    expect(plain.page.get_by_text("Stopped")).to_be_visible()
+    expect(chat.state).to_have_text("Stopped")
 
 
 def test_without_javascript_a_conversation_goes_on(open_chat: Open, server: Server) -> None:
