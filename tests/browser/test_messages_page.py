@@ -13,16 +13,13 @@ from playwright.sync_api import Locator, Page, expect
 from relay.poem import POEM
 from tests.chat_page import WAIT_MS, Chat, Open
 from tests.misbehaving import MisbehavingServer
-from tests.misbehaviours import BEHAVIOURS, LIST, LISTS, TEXT, model_list, opening, stream
+from tests.misbehaviours import TEXT
 from tests.servers import Server
 
 pytestmark = pytest.mark.browser
 
 CONVERSATION = re.compile(r"/c/[0-9a-f-]{36}$")
 MOST_SENTENCES_AT_ONCE = 2  # what is said at the beginning, and what still waited at the end
-
-BEHAVIOURS |= {"talks": stream(*opening())}
-LISTS |= {"talks": model_list(LIST)}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +33,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def two_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with MisbehavingServer() as model_server:
-        upstream = f"{model_server.url}/talks"
+        upstream = f"{model_server.url}/normal"
         with Server(tmp_path_factory.mktemp("two"), TALKABOUT_UPSTREAM_URL=upstream) as running:
             yield running
 
@@ -62,6 +59,11 @@ def edit(chat: Chat, text: str, last: bool = True) -> Locator:
     return field
 
 
+def step_back(chat: Chat) -> None:
+    with chat.page.expect_navigation(wait_until="load"):
+        chat.page.get_by_role("link", name="Previous version").click()
+
+
 def asked(chat: Chat, *prompts: str) -> None:
     for prompt in prompts:
         chat.ask(prompt)
@@ -82,7 +84,7 @@ def test_versions_of_a_question_are_links_that_back_undoes(open_chat: Open, serv
     asked(chat, "first", "second")
     edit(chat, "another second").press("Enter")
     expect(steps(chat, "prompts")).to_contain_text("2/2")
-    chat.page.get_by_role("link", name="Previous version").click()
+    step_back(chat)
     expect(questions(chat)).to_have_text(["first", "second"])
     expect(steps(chat, "prompts")).to_contain_text("1/2")
     chat.page.go_back()
@@ -93,7 +95,7 @@ def test_a_question_in_an_older_branch_goes_on_there(open_chat: Open, server: Se
     chat = open_chat(server)
     asked(chat, "first")
     edit(chat, "another first").press("Enter")
-    chat.page.get_by_role("link", name="Previous version").click()
+    step_back(chat)
     expect(questions(chat)).to_have_text(["first"])
     asked(chat, "second")
     expect(chat.page).to_have_url(CONVERSATION)
@@ -108,7 +110,7 @@ def test_regenerate_makes_another_version_and_leaves_the_first(open_chat: Open, 
     expect(steps(chat, "answers")).to_contain_text("2/2")
     chat.is_done()
     expect(questions(chat)).to_have_text(["first"])
-    chat.page.get_by_role("link", name="Previous version").click()
+    step_back(chat)
     expect(questions(chat)).to_have_text(["first", "second"])
 
 
@@ -222,6 +224,29 @@ def test_waiting_questions_outlive_a_reload_and_are_asked_once(open_chat: Open, 
     expect(questions(chat)).to_have_text(["first", "second"])
 
 
+def test_waiting_questions_are_not_asked_in_another_branch(open_chat: Open, slow: Server) -> None:
+    chat = open_chat(slow)
+    asked(chat, "first")
+    edit(chat, "another first").press("Enter")
+    expect(steps(chat, "prompts")).to_contain_text("2/2")
+    chat.ask("second")
+    step_back(chat)
+    expect(chat.page.get_by_text("they were written for another branch")).to_be_visible()
+    expect(questions(chat)).to_have_text(["first"])
+    chat.page.go_back()
+    expect(questions(chat)).to_have_text(["another first", "second"], timeout=WAIT_MS)
+
+
+def test_a_step_leads_to_the_same_place_of_the_page(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server, viewport={"width": 800, "height": 500})
+    asked(chat, "first", "second", "third")
+    edit(chat, "another first", last=False).press("Enter")
+    expect(steps(chat, "prompts")).to_contain_text("2/2")
+    step_back(chat)
+    expect(questions(chat).first).to_be_in_viewport()
+    expect(questions(chat).last).not_to_be_in_viewport()
+
+
 def test_a_queued_question_does_not_take_the_readers_place_away(open_chat: Open, slow: Server) -> None:
     chat = open_chat(slow, viewport={"width": 800, "height": 500})
     chat.ask("first")
@@ -266,7 +291,7 @@ def settings_of(page: Page, server: Server) -> dict[str, object]:
 
 def set_up(chat: Chat, system: str, temperature: str = "", max_tokens: str = "") -> None:
     chat.page.get_by_role("button", name="Settings of this conversation").click()
-    chat.page.get_by_label("System prompt").fill(system)
+    chat.page.get_by_role("textbox", name="System prompt").fill(system)
     chat.page.get_by_label("Temperature").fill(temperature)
     chat.page.get_by_label("Greatest length").fill(max_tokens)
     chat.button("Save").click()
@@ -302,10 +327,10 @@ def test_settings_that_cannot_be_saved_are_said_and_kept(open_chat: Open, server
     problem = json.dumps({"title": "No", "status": 422, "detail": "The field system is wrong."})
     chat.page.route("**/api/conversations/*", lambda route: route.fulfill(status=422, body=problem))
     chat.page.get_by_role("button", name="Settings of this conversation").click()
-    chat.page.get_by_label("System prompt").fill("x")
+    chat.page.get_by_role("textbox", name="System prompt").fill("x")
     chat.button("Save").click()
     expect(chat.page.get_by_role("alert").filter(has_text="The field system is wrong.")).to_be_visible()
-    expect(chat.page.get_by_label("System prompt")).to_have_value("x")
+    expect(chat.page.get_by_role("textbox", name="System prompt")).to_have_value("x")
 
 
 def test_single_keys_do_what_their_list_says(open_chat: Open, server: Server) -> None:
@@ -317,6 +342,7 @@ def test_single_keys_do_what_their_list_says(open_chat: Open, server: Server) ->
     chat.page.keyboard.press("?")
     expect(chat.page.get_by_role("dialog", name="Keys")).to_be_visible()
     chat.page.keyboard.press("Escape")
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
     chat.page.keyboard.press("c")
     expect(chat.page.locator("[data-status]")).to_have_text("Copied")
     chat.page.keyboard.press("e")

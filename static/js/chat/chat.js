@@ -6,7 +6,7 @@ import { showAddress } from './address.js';
 import { showSteps } from './steps.js';
 import { Turns } from './turns.js';
 
-const HELD = { stopped: 'queue.stopped' };
+const HELD = { stopped: 'queue.stopped', complete: 'queue.elsewhere' };
 
 export class Chat {
   onConversation = () => {}; // the conversation has got its id
@@ -56,7 +56,7 @@ export class Chat {
 
   #listen() {
     const [transcript, composer, turns] = [this.#transcript, this.#composer, this.#turns];
-    composer.onSend = (prompt) => (turns.busy ? this.#queue.add(prompt) : this.#ask(transcript.add(prompt)));
+    composer.onSend = (prompt) => (turns.busy ? composer.say(this.#queue.add(prompt)) : this.#ask(transcript.add(prompt)));
     composer.onStop = () => turns.stop();
     composer.onRestart = () => this.#ask(transcript.last);
     transcript.onRetry = (exchange) => this.#ask(exchange);
@@ -105,7 +105,9 @@ export class Chat {
   #opened(exchange, { conversation, answer }) {
     this.#transcript.conversation = conversation;
     showAddress(conversation);
-    for (const part of [this.#composer, this.#queue, this.#settings]) part.moved(conversation);
+    this.#composer.moved(conversation);
+    this.#settings.moved(conversation);
+    this.#queue.follow(conversation, answer);
     this.onConversation();
     if (exchange.asked > 1) showSteps(exchange.root, conversation, answer);
   }
@@ -120,7 +122,8 @@ export class Chat {
   #settle(end) {
     this.#composer.busy = false;
     this.#composer.restartable = Boolean(this.#transcript.last);
-    if (end?.state === 'complete') this.#next();
+    const goesOn = end?.state === 'complete' && this.#queue.belongsBehind(this.#transcript.last?.answer.id);
+    if (goesOn) this.#next();
     else this.#queue.hold(this.#t(HELD[end?.state] ?? 'queue.failed'));
   }
 

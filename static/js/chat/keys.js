@@ -18,7 +18,7 @@ export function isCancel(event) {
 /** Say what a single key is short for; undefined in a field, and with Ctrl, Alt or ⌘, which belong to the browser. */
 export function shortcutOf(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || composes(event)) return undefined;
-  if (event.target?.closest?.('input, textarea, select, [contenteditable], dialog')) return undefined;
+  if (event.target?.closest?.('input:not([type=checkbox]), textarea, select, [contenteditable]')) return undefined;
   return SHORTCUTS[event.key];
 }
 

@@ -10,6 +10,7 @@ export class Queue {
   #t;
   #key;
   #waiting; // [{answer, prompt}]: under the same id a question is asked once, from however many tabs
+  #behind; // the answer that they follow, '' while it has no id
   #part;
 
   constructor(root, conversation, edit, t) {
@@ -17,18 +18,33 @@ export class Queue {
     this.#edit = edit;
     this.#t = t;
     this.#key = keyOf(conversation);
-    this.#waiting = keptValue(this.#key, []);
+    ({ waiting: this.#waiting, behind: this.#behind } = keptValue(this.#key, { waiting: [], behind: '' }));
     this.#part = (name) => root.querySelector(`[data-${name}]`);
     this.#part('go').addEventListener('click', () => this.onGo());
     this.#waiting.forEach((each) => this.#show(each));
     this.#changed();
   }
 
+  /** Have a question wait; gives the words for it. */
   add(prompt) {
     const each = { answer: newId(), prompt };
     this.#waiting.push(each);
     this.#show(each);
     this.#changed();
+    return this.#part('count').textContent;
+  }
+
+  /** They follow this answer now, in a conversation that may only just have got its id. */
+  follow(conversation, answer) {
+    keep(this.#key, '');
+    this.#key = keyOf(conversation);
+    this.#behind = answer;
+    this.#changed();
+  }
+
+  /** Say if they were written for what follows an answer, or for another branch. */
+  belongsBehind(answer) {
+    return !this.#behind || this.#behind === answer;
   }
 
   /** Take the first one out; undefined, if none waits. */
@@ -42,13 +58,6 @@ export class Queue {
   hold(why) {
     this.#part('held-words').textContent = why;
     this.#part('held').hidden = !why;
-  }
-
-  /** The conversation has got its id. */
-  moved(conversation) {
-    keep(this.#key, '');
-    this.#key = keyOf(conversation);
-    this.#changed();
   }
 
   #show(each) {
@@ -85,7 +94,8 @@ export class Queue {
   }
 
   #changed() {
-    keep(this.#key, this.#waiting.length ? JSON.stringify(this.#waiting) : '');
+    const kept = { waiting: this.#waiting, behind: this.#behind };
+    keep(this.#key, this.#waiting.length ? JSON.stringify(kept) : '');
     this.#root.hidden = !this.#waiting.length;
     this.#part('count').textContent = this.#t('queue.count', { count: this.#waiting.length });
     if (!this.#waiting.length) this.hold('');
