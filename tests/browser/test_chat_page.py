@@ -66,7 +66,7 @@ def test_the_answer_types_itself_and_tells_how_fast(open_chat: Open, slow: Serve
     expect(chat.state).to_have_text("Writing…")
     chat.is_done()
     expect(chat.state).to_have_text(re.compile(r"Done · first word after [\d.]+ s · [\d.]+ tokens/s"))
-    expect(chat.page.get_by_role("status")).to_contain_text("Done")
+    expect(chat.page.get_by_role("main").get_by_role("status")).to_contain_text("Done")
 
 
 def test_stop_ends_the_answer_and_the_model_servers_work(

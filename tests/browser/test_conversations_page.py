@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from relay.poem import POEM
 from tests.chat_page import WAIT_MS, Chat, Open
@@ -256,10 +256,13 @@ def test_search_finds_titles_and_texts_while_one_types(open_chat: Open, server: 
 
 def test_the_newest_words_win_whatever_the_network_does(open_chat: Open, server: Server) -> None:
     listed = titled(open_chat, server, "about rain", "about snow")
-    held = []
-    listed.page.route("**/api/conversations?q=about", lambda route: held.append(route), times=1)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    listed.page.route("**/api/conversations?q=about", hold, times=1)
     listed.search.fill("about")
-    listed.chat.waits_for("true")
     while not held:
         listed.page.wait_for_timeout(20)
     listed.search.fill("snow")
@@ -317,6 +320,34 @@ def test_a_file_that_is_no_export_is_refused_in_words(open_chat: Open, server: S
 
 def upload(file: bytes) -> FilePayload:
     return {"name": "conversation.json", "mimeType": "application/json", "buffer": file}
+
+
+def test_a_shared_link_shows_it_to_a_stranger_until_it_is_revoked(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server, permissions=["clipboard-read", "clipboard-write"])
+    chat.ask("first")
+    chat.is_done()
+    listed, stranger = Listed(chat), open_chat(server)
+    listed.choose("first", "Share")
+    dialog = chat.page.get_by_role("dialog", name="Share this conversation")
+    expect(dialog.get_by_role("status")).to_have_text("The link is copied.")
+    link = dialog.get_by_label("Link").input_value()
+    assert chat.page.evaluate("navigator.clipboard.readText()") == link
+    assert chat.faults() == []
+    chat.page.keyboard.press("Escape")
+    stranger.page.goto(link)
+    expect(stranger.page.locator("[data-answer]")).to_have_text(POEM)
+    listed.choose("first", "Share")
+    expect(dialog.get_by_label("Link")).to_have_value(link)
+    dialog.get_by_role("button", name="Revoke the link").click()
+    expect(dialog).to_be_hidden()
+    expect(listed.said).to_have_text("The link leads nowhere any more.")
+    assert (gone := stranger.page.goto(link)) and gone.status == 404
+
+
+def test_what_has_no_answer_yet_cannot_be_shared(open_chat: Open, server: Server) -> None:
+    listed = titled(open_chat, server, "empty")
+    listed.choose("empty", "Share")
+    expect(listed.problem).to_have_text("There is no answer to share yet.")
 
 
 def test_markdown_is_exported_by_a_link(open_chat: Open, server: Server) -> None:

@@ -31,6 +31,11 @@ export class Chat {
     return this.#transcript.conversation;
   }
 
+  /** The id of the newest answer that is shown; undefined before the first. */
+  get leaf() {
+    return this.#transcript.leaf;
+  }
+
   /** Wait until no answer is followed. */
   whenFree() {
     return this.#turns.ended();

@@ -33,6 +33,11 @@ export class Transcript {
     return this.#exchanges.at(-1);
   }
 
+  /** The id of the newest answer that the server has. */
+  get leaf() {
+    return this.#exchanges.findLast((each) => each.there)?.answer.id;
+  }
+
   /** Find the exchange of an answer. */
   find(answer) {
     return this.#exchanges.find((each) => each.root.dataset.answerId === answer);

@@ -40,7 +40,7 @@ export class Actions {
 
   async share(conversation) {
     const { id } = conversation;
-    const path = conversation.shared ?? (await this.#try(() => api.share(id)))?.path;
+    const path = conversation.shared ?? (await this.#try(() => api.share(id, this.#parts.leafOf(id))))?.path;
     if (!path) return;
     this.#library.put({ ...conversation, shared: path });
     this.#parts.share.onRevoke = () => this.#revoke({ ...conversation, shared: null });

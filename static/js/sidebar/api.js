@@ -24,9 +24,9 @@ export function restore(id) {
   return request(`/${id}/restore`, { method: 'POST', ...json('{}') });
 }
 
-/** Make a link to it as it is now; gives {path}. */
-export function share(id) {
-  return request(`/${id}/share`, { method: 'POST', ...json('{}') });
+/** Make a link to it up to an answer, or as it is now; gives {path}. */
+export function share(id, leaf) {
+  return request(`/${id}/share`, { method: 'POST', ...json(JSON.stringify({ leaf })) });
 }
 
 export function revoke(id) {

@@ -28,7 +28,11 @@ export class Says {
 
   /** Say why a request failed; an empty reason takes back what was said. */
   wrong(refusal) {
-    const words = refusal && this.#t(refusal.status ? 'list.say.refused' : 'list.say.unreachable', refusal);
-    this.#problem.textContent = words;
+    this.#problem.textContent = refusal && this.#t(reason(refusal), refusal);
   }
+}
+
+function reason({ status }) {
+  if (status === 409) return 'share.say.nothing'; // the only conflict there is
+  return status ? 'list.say.refused' : 'list.say.unreachable';
 }

@@ -1,5 +1,7 @@
 // The dialog of a conversation that is shared: its link, and the way to take it back.
 
+import { copyText } from '../copy.js';
+
 export class ShareDialog {
   onRevoke = () => {}; // gives a promise of what is to be said
   #root;
@@ -23,7 +25,7 @@ export class ShareDialog {
 
   async #copy() {
     const link = this.#part('link');
-    const copied = await navigator.clipboard?.writeText(link.value).then(() => true, () => false);
+    const copied = await copyText(link.value);
     if (!copied) link.select();
     this.#say(this.#t(copied ? 'share.say.copied' : 'share.say.selected'));
   }

@@ -25,7 +25,8 @@ export function bindSidebar(root, chat) {
   const here = new Here(chat, document.querySelector('[data-gone]'), root.dataset.site, t);
   const says = new Says(part('said'), part('problem'), new Toasts(part('toasts'), part('toast-template')), t);
   const share = new ShareDialog(part('share'), t);
-  const actions = new Actions(library, list, says, { renameTemplate: part('rename-template'), share });
+  const leafOf = (id) => (id === here.id ? chat.leaf : undefined); // the branch that is seen is the one that is shared
+  const actions = new Actions(library, list, says, { renameTemplate: part('rename-template'), share, leafOf });
 
   library.onShow = (groups, state) => list.show(groups, state, here.id);
   chat.onConversation = () => library.show();
