@@ -1,5 +1,6 @@
 // The chat page: finds its parts and puts them together.
 
+import { loadMarkdown } from '../markdown/libraries.js';
 import { messagesFrom } from '../messages.js';
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
@@ -19,3 +20,7 @@ document.querySelector('[data-examples]')?.addEventListener('submit', (event) =>
   event.preventDefault();
   composer.fill(event.submitter.value);
 });
+
+// What the first answer will need comes when the page has nothing else to do; if it does not come, answers stay plain.
+const idle = globalThis.requestIdleCallback ?? ((run) => setTimeout(run, 500));
+addEventListener('load', () => idle(() => loadMarkdown().catch(() => {})));
