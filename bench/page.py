@@ -111,9 +111,12 @@ def saying(text: str) -> Callable[[Exchange], bool]:
 def running(text: str) -> Iterator[str]:
     """Run a server whose model says a text; give its address."""
     BEHAVIOURS["page"], LISTS["page"] = saying(text), model_list(LIST)
-    with tempfile.TemporaryDirectory() as folder, MisbehavingServer() as model:
-        with Server(Path(folder), TALKABOUT_UPSTREAM_URL=f"{model.url}/page") as server:
-            yield server.url
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        MisbehavingServer() as model,
+        Server(Path(folder), TALKABOUT_UPSTREAM_URL=f"{model.url}/page") as server,
+    ):
+        yield server.url
 
 
 def ours(page: Page, url: str) -> None:
