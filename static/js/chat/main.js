@@ -1,5 +1,6 @@
 // The chat page: finds its parts and puts them together.
 
+import { loadMarkdown } from '../markdown/libraries.js';
 import { messagesFrom } from '../messages.js';
 import { bindSidebar } from '../sidebar/sidebar.js';
 import { Chat } from './chat.js';
@@ -40,3 +41,7 @@ part('examples')?.addEventListener('submit', (event) => {
   event.preventDefault();
   composer.fill(event.submitter.value);
 });
+
+// What the first answer will need comes when the page has nothing else to do; if it does not come, answers stay plain.
+const idle = globalThis.requestIdleCallback ?? ((run) => setTimeout(run, 500));
+addEventListener('load', () => idle(() => loadMarkdown().catch(() => {})));

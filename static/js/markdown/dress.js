@@ -10,12 +10,17 @@ export function dress(fragment) {
   for (const code of fragment.querySelectorAll('pre > code')) dressCode(code);
   for (const table of fragment.querySelectorAll('table')) dressTable(table);
   for (const link of fragment.querySelectorAll('a[href]')) dressLink(link);
-  for (const box of fragment.querySelectorAll('input')) box.ariaLabel = word(box.checked ? 'done' : 'todo');
+  for (const box of fragment.querySelectorAll('input')) dressTask(box);
   return fragment;
 }
 
 function dressCode(code) {
   code.parentElement.replaceWith(new CodeBlock(code.dataset.language ?? '', code.textContent).figure);
+}
+
+function dressTask(box) {
+  box.ariaLabel = word(box.checked ? 'done' : 'todo');
+  box.closest('li').className = 'task';
 }
 
 function dressTable(table) {

@@ -44,7 +44,7 @@ export class Flow {
     const last = blocks.findLastIndex(({ type }) => type !== 'space');
     if (this.#enterFence(blocks[last], last, end)) return true;
     if (last === 0 && text.length > LONG_CHARS) return this.#cut(text, end);
-    this.#finish(last < 0 && !whole ? blocks.length : last);
+    this.#finish((last < 0 && !whole) || (ended && blocks[last]?.type === 'def') ? blocks.length : last);
     if (whole && ended) this.#open.forEach((each) => this.#colours.add(each.nodes));
     return !whole;
   }

@@ -20,7 +20,8 @@ export class Grammar {
     try {
       const lexer = new this.#marked.Lexer(this.#marked.defaults);
       Object.assign(lexer.tokens.links, links);
-      return Object.assign(lexer.lex(text), { links: lexer.tokens.links });
+      const blocks = lexer.lex(text);
+      return text.startsWith(before(blocks)) ? blocks : [asText(text)]; // of what is finished, nothing may be lost
     } catch {
       return [asText(text)];
     }
@@ -37,6 +38,12 @@ export class Grammar {
   nodes(block) {
     return clean(this.#marked.parser([block]), this.#purify);
   }
+}
+
+/** The text in front of the last block; of that one itself the parser drops blanks. */
+function before(blocks) {
+  const last = blocks.findLastIndex(({ type }) => type !== 'space');
+  return blocks.slice(0, Math.max(last, 0)).map(({ raw }) => raw).join('');
 }
 
 function asText(text) {

@@ -12,7 +12,7 @@ const BLOCK_MATH = [
   /^ {0,3}\\\[((?:(?!\\\]|\n[ \t]*\n)[^]){1,4000}?)\\\][ \t]*(?:\n|$)/,
 ];
 const MATH_BEGINS = /\$|\\[([]/;
-const BLOCK_MATH_BEGINS = /(?:^|\n) {0,3}(?:\$\$|\\\[)/;
+const BLOCK_MATH_BEGINS = /\n {0,3}(?:\$\$|\\\[)/;
 // CommonMark lets no emphasis begin or end between a word and punctuation; Chinese and Japanese have no blanks there.
 const CJK_STRONG = /^\*\*(?=[^\s*])([^*\n]{0,1000}?[^\s*])\*\*(?!\*)/;
 const CJK = /[\u3000-\u303f\uff00-\uffef\u2018-\u201d\u2026\u2014\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}]/u;
