@@ -116,7 +116,7 @@ def test_conversations_are_links_and_back_leads_back(open_chat: Open, server: Se
     expect(chat.page).to_have_url(f"{server.url}/")
     Listed(chat).titles.first.click()
     expect(chat.page).to_have_url(address)
-    assert chat.answer.text_content() == POEM
+    assert chat.text() == POEM
     chat.page.go_back()
     expect(chat.page).to_have_url(f"{server.url}/")
 
@@ -229,7 +229,7 @@ def test_a_page_whose_conversation_is_deleted_elsewhere_says_so_and_can_bring_it
     elsewhere.choose("first", "Delete")
     expect(chat.page.get_by_text("This conversation has been deleted.")).to_be_visible()
     expect(chat.prompt).to_be_hidden()
-    assert chat.answer.text_content() == POEM
+    assert chat.text() == POEM
     chat.button("Bring it back").click()
     expect(chat.prompt).to_be_focused()
     expect(elsewhere.titles).to_have_text(["first"])
@@ -302,7 +302,7 @@ def test_an_export_comes_in_again_as_a_new_conversation(open_chat: Open, server:
     listed.root.locator("input[type=file]").set_input_files(upload(file))
     expect(listed.titles).to_have_text(["first", "first"])
     assert chat.page.url != address
-    assert chat.answer.text_content() == POEM
+    assert chat.text() == POEM
 
 
 @pytest.mark.parametrize(
