@@ -12,6 +12,8 @@ from flask import Flask
 from answers.channels import Channels
 from answers.database import Database
 from answers.follow import Follower
+from answers.hidden import Hidden
+from answers.imports import Imports
 from answers.journal import open_journal
 from answers.producer import Ask
 from answers.producers import Producers
@@ -19,6 +21,7 @@ from answers.pruning import Pruning
 from answers.readers import Readers
 from answers.recovery import Recovery
 from answers.room import Room
+from answers.shares import Shares
 from answers.store import AnswerRow, History, Store
 from answers.writer import Writer
 from relay.catalog import Catalog
@@ -31,6 +34,7 @@ from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
 from web.channel import CUTS, channel
+from web.list_page import list_page
 from web.news import tell_of_answer
 from web.pages import pages
 from web.playground import playground
@@ -61,7 +65,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     headers.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, playground, article, channel, answers, api_conversations):
+    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations):
         app.register_blueprint(blueprint)
     return app
 
@@ -69,7 +73,8 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
 def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Services:
     """Make what the views work with, each part from those before it."""
     models = catalog(settings, embedded_url)
-    store = Store(Database(settings))
+    database = Database(settings)
+    store, hidden = Store(database), Hidden(database, settings.undo_s)
     journal = open_journal(settings, data_dir)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
@@ -86,9 +91,12 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         follower=follower,
         channels=channels,
         store=store,
+        hidden=hidden,
+        imports=Imports(database),
+        shares=Shares(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
-        recovery=Recovery(producers, follower, Pruning(journal, settings), settings.abandon_after_s),
+        recovery=Recovery(producers, follower, Pruning(journal, settings, hidden.purge), settings.abandon_after_s),
         readers=Readers(journal, store, follower),
     )
 
@@ -96,7 +104,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
 def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, history: History | None) -> Ask:
     """Say how the model server of an answer is asked."""
     upstream, name = models.find(row.model)
-    body = request_body(name, history or store.history(row.id), settings.max_tokens)
+    within, longest = row.within, settings.max_tokens
+    max_tokens = min(within.max_tokens or longest, longest)
+    body = request_body(name, history or store.history(row.id), max_tokens, within.system, within.temperature)
     style = upstream.continues()
     if upstream.names_requests():
         body["request_id"] = row.id

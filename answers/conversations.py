@@ -1,4 +1,4 @@
-"""The conversations of each user: listed, searched, read whole, renamed, deleted.
+"""The conversations of each user: listed, searched, read whole, changed. What is hidden (hidden.py) is not there.
 
 Every method is one short transaction and returns plain values; no connection outlives the call. Each raises
 DatabaseError when the database cannot, and NotFound for a conversation that is not there or another user's.
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
     bindparam,
     case,
-    delete,
     exists,
     insert,
+    not_,
     or_,
     select,
     tuple_,
@@ -25,12 +26,13 @@ from sqlalchemy import (
 
 from answers.database import Database
 from answers.prepared import Prepared, Transaction
-from answers.tables import conversations, messages
+from answers.tables import PINNED, VISIBLE, conversations, messages
 from answers.tree import ID, is_id, new_id, now_us
 from relay.chat import clean
 from relay.errors import NotFound
 
 MAX_TITLE_CHARS = 200
+MAX_SYSTEM_CHARS = 20_000
 PAGE = 50
 
 _CURSOR = re.compile(rf"([0-9]{{1,18}})-({ID.pattern})")
@@ -58,6 +60,28 @@ class Conversation:
     title: str
     created_us: int
     changed_us: int
+    pinned_us: int | None = None
+    deleted_us: int | None = None
+    system: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    shared: str | None = None
+    shared_leaf: str | None = None
+
+
+class Given(TypedDict, total=False):
+    """What a user may say of a conversation beside its title: if it is pinned, and how its model is asked."""
+
+    pinned: bool
+    system: str
+    temperature: float | None
+    max_tokens: int | None
+
+
+class Changes(Given, total=False):
+    """What a user may change of a conversation."""
+
+    title: str
 
 
 @dataclass(frozen=True)
@@ -74,29 +98,34 @@ class Conversations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list_(self, user: str, q: str = "", before: str | None = None, limit: int = PAGE) -> Page:
+    def list_(
+        self, user: str, q: str = "", before: str | None = None, limit: int = PAGE, pinned: bool | None = None
+    ) -> Page:
         """List a user's conversations, the last changed first; `q` must stand in a title or a text.
 
-        Raises ValueError for a cursor `before` that no page gave.
+        With `pinned` those alone that are, or are not. Raises ValueError for a cursor `before` that no page gave.
         """
         place = (conversations.c.changed_us, conversations.c.id)
-        query = select(conversations).where(conversations.c.user == user)
+        query = select(conversations).where(conversations.c.user == user, VISIBLE)
+        if pinned is not None:
+            query = query.where(PINNED if pinned else not_(PINNED))
         if q:
             query = query.where(_mentions(clean(q)))
         if before is not None:
             query = query.where(tuple_(*place) < tuple_(*_position(before)))
         query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
         rows = self._database.query(lambda connection: connection.execute(query).all())
-        found = [Conversation(*row) for row in rows[:limit]]
-        return Page(found, f"{found[-1].changed_us}-{found[-1].id}" if len(rows) > limit else None)
+        listed = [Conversation(*row) for row in rows[:limit]]
+        return Page(listed, f"{listed[-1].changed_us}-{listed[-1].id}" if len(rows) > limit else None)
 
-    def create(self, user: str, title: str = "") -> Conversation:
+    def create(self, user: str, title: str = "", **given: Unpack[Given]) -> Conversation:
         """Make an empty conversation; without a title it gets that of its first prompt."""
-        return self._database.write(lambda connection: create(connection, user, clean(title)))
+        values = columns_of(given)
+        return self._database.write(lambda transaction: create(transaction, user, clean(title), **values))
 
     def find(self, user: str, conversation: str) -> Conversation:
         """Return a conversation without its messages."""
-        return self._database.read(lambda transaction: _found(_FIND, transaction, user, conversation))
+        return self._database.read(lambda transaction: found(_FIND, transaction, user, conversation))
 
     def get(self, user: str, conversation: str) -> tuple[Conversation, list[dict[str, Any]]]:
         """Return a conversation and all its messages, oldest first; `parent` makes them a tree.
@@ -105,53 +134,67 @@ class Conversations:
         """
 
         def work(transaction: Transaction) -> tuple[Conversation, list[dict[str, Any]]]:
-            found = _found(_FIND, transaction, user, conversation)
-            return found, [_message(row) for row in _MESSAGES.run(transaction, conversation=conversation)]
+            here = found(_FIND, transaction, user, conversation)
+            return here, messages_of(transaction, conversation)
 
         return self._database.read(work)
 
-    def rename(self, user: str, conversation: str, title: str) -> Conversation:
-        """Give a conversation another title."""
-        values = {"title": clean(title), "changed_us": now_us()}
-        return self._database.write(lambda transaction: _found(_RENAME, transaction, user, conversation, **values))
-
-    def delete(self, user: str, conversation: str) -> None:
-        """Delete a conversation and its messages."""
-        self._database.write(lambda transaction: _found(_DELETE, transaction, user, conversation))
+    def change(self, user: str, conversation: str, **changes: Unpack[Changes]) -> Conversation:
+        """Change what is given; only a new title counts as a change of the conversation itself."""
+        values = columns_of(changes) | ({"changed_us": now_us()} if "title" in changes else {})
+        statement = _changing(tuple(values))
+        return self._database.write(lambda transaction: found(statement, transaction, user, conversation, **values))
 
 
-_MINE = (conversations.c.id == bindparam("conversation")) & (conversations.c.user == bindparam("owner"))
+OWNED = (conversations.c.id == bindparam("conversation")) & (conversations.c.user == bindparam("owner"))
+MINE = OWNED & VISIBLE
 _NAMED = case((conversations.c.title == "", bindparam("named")), else_=conversations.c.title)
-_FIND = Prepared(select(conversations).where(_MINE))
+_FIND = Prepared(select(conversations).where(MINE))
 _MESSAGES = Prepared(
     select(messages).where(messages.c.conversation == bindparam("conversation")).order_by(messages.c.position)
 )
 _CREATE = Prepared(insert(conversations), *conversations.c.keys())
-_TOUCH = Prepared(update(conversations).where(_MINE).values(title=_NAMED).returning(*conversations.c), "changed_us")
-_RENAME = Prepared(update(conversations).where(_MINE).returning(*conversations.c), "title", "changed_us")
-_DELETE = Prepared(delete(conversations).where(_MINE).returning(*conversations.c))
+_TOUCH = Prepared(update(conversations).where(MINE).values(title=_NAMED).returning(*conversations.c), "changed_us")
 
 
-def create(transaction: Transaction, user: str, title: str) -> Conversation:
+def create(transaction: Transaction, user: str, title: str, **values: Any) -> Conversation:
     """Make an empty conversation."""
     now = now_us()
-    row = Conversation(new_id(), user, title, now, now)
+    row = Conversation(new_id(), user, title, **{"created_us": now, "changed_us": now, **values})
     _CREATE.run(transaction, **vars(row))
     return row
 
 
 def touch(transaction: Transaction, user: str, conversation: str, title: str) -> Conversation:
     """Note that a conversation changes, which locks it until the commit; one without a title gets this one."""
-    return _found(_TOUCH, transaction, user, conversation, changed_us=now_us(), named=title)
+    return found(_TOUCH, transaction, user, conversation, changed_us=now_us(), named=title)
 
 
-def _found(statement: Prepared, transaction: Transaction, user: str, conversation: str, **values: Any) -> Conversation:
+def found(statement: Prepared, transaction: Transaction, user: str, conversation: str, **values: Any) -> Conversation:
     """Run what finds, changes or deletes a conversation, and return it."""
     known = is_id(conversation)
     row = statement.first(transaction, conversation=conversation, owner=user, **values) if known else None
     if row is None:
         raise NotFound(f"no conversation {conversation!r}")
     return Conversation(*row)
+
+
+def messages_of(transaction: Transaction, conversation: str) -> list[dict[str, Any]]:
+    """List all messages of a conversation, oldest first."""
+    return [_message(row) for row in _MESSAGES.run(transaction, conversation=conversation)]
+
+
+def columns_of(changes: Given | Changes) -> dict[str, Any]:
+    """Say which columns hold what a user says of a conversation."""
+    values = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
+    if "pinned" in values:
+        values["pinned_us"] = now_us() if values.pop("pinned") else None
+    return values
+
+
+@cache
+def _changing(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(update(conversations).where(MINE).returning(*conversations.c), *columns)
 
 
 def _mentions(q: str) -> ColumnElement[bool]:
@@ -162,10 +205,10 @@ def _mentions(q: str) -> ColumnElement[bool]:
 
 
 def _position(cursor: str) -> tuple[int, str]:
-    found = _CURSOR.fullmatch(cursor)
-    if found is None:
+    read = _CURSOR.fullmatch(cursor)
+    if read is None:
         raise ValueError(f"no cursor: {cursor[:100]!r}")
-    return int(found[1]), found[2]
+    return int(read[1]), read[2]
 
 
 def _message(values: tuple[Any, ...]) -> dict[str, Any]:

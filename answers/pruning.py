@@ -1,12 +1,13 @@
-"""Keep the journal within its bounds: old entries go, one small batch at a time, so that nothing ever stops for it."""
+"""Let old entries of the journal and deleted conversations go, in small batches, so that nothing stops for it."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from answers.journal import Journal
-from relay.errors import JournalError
+from relay.errors import DatabaseError, JournalError
 from relay.settings import Settings
 
 PRUNE_EVERY_S = 60.0
@@ -15,10 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class Pruning:
-    """Prune a journal by the operator's bounds on time and size."""
+    """Prune a journal by the operator's bounds on time and size; `purge` does the same to what was deleted."""
 
-    def __init__(self, journal: Journal, settings: Settings) -> None:
+    def __init__(self, journal: Journal, settings: Settings, purge: Callable[[], bool] = lambda: False) -> None:
         self._journal = journal
+        self._purge = purge
         self._keep_s = max(settings.journal_keep_s, settings.channel_keep_s)
         self._max_bytes = settings.journal_max_bytes
         self._next_at = 0.0
@@ -34,3 +36,8 @@ class Pruning:
                 self._next_at = now  # there may be more
         except JournalError as error:
             log.warning("old events stay for now: %s", error)
+        try:
+            if self._purge():
+                self._next_at = now
+        except DatabaseError as error:
+            log.warning("deleted conversations stay for now: %s", error)

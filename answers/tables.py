@@ -23,7 +23,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA = "0001"  # the newest revision in migrations/versions
+SCHEMA = "0002"  # the newest revision in migrations/versions
 
 metadata = MetaData(
     naming_convention={
@@ -42,8 +42,24 @@ conversations = Table(
     Column("title", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("changed_us", BigInteger, nullable=False),
+    Column("pinned_us", BigInteger),
+    Column("deleted_us", BigInteger),  # hidden since then: it can be brought back for a while
+    Column("system", Text, nullable=False, server_default=""),
+    Column("temperature", Float),
+    Column("max_tokens", Integer),
+    Column("shared", String(32)),  # the token of its link
+    Column("shared_leaf", String(36)),  # the answer up to which the link shows it
     Index(None, "user", "changed_us", "id"),
 )
+
+VISIBLE = conversations.c.deleted_us.is_(None)
+PINNED = conversations.c.pinned_us.is_not(None)
+_HIDDEN = conversations.c.deleted_us.is_not(None)
+_SHARED = conversations.c.shared.is_not(None)
+_PLACE = (conversations.c.user, conversations.c.changed_us, conversations.c.id)
+Index("ix_conversations_pinned", *_PLACE, sqlite_where=PINNED, postgresql_where=PINNED)
+Index("ix_conversations_hidden", conversations.c.deleted_us, sqlite_where=_HIDDEN, postgresql_where=_HIDDEN)
+Index("ix_conversations_shared", conversations.c.shared, unique=True, sqlite_where=_SHARED, postgresql_where=_SHARED)
 
 messages = Table(
     "messages",

@@ -28,19 +28,22 @@ class Delta(NamedTuple):
     usage: dict[str, Any] | None = None
 
 
-def request_body(model: str, messages: list[dict[str, Any]], max_tokens: int) -> dict[str, Any]:
-    """Build the body of a streamed chat completion.
+def request_body(
+    model: str, messages: list[dict[str, Any]], max_tokens: int, system: str = "", temperature: float | None = None
+) -> dict[str, Any]:
+    """Build the body of a streamed chat completion; a system prompt goes first, a temperature only if there is one.
 
     `max_tokens` is always sent: there are servers that write to the end of the context without it, and one that goes on
     writing for a client that has gone.
     """
-    return {
+    body = {
         "model": model,
-        "messages": messages,
+        "messages": [{"role": "system", "content": system}, *messages] if system else messages,
         "max_tokens": max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    return body if temperature is None else {**body, "temperature": temperature}
 
 
 def parse(data: str) -> Delta | None:
@@ -63,13 +66,21 @@ def parse(data: str) -> Delta | None:
         content or _text(delta, "refusal"),
         _text(delta, "reasoning_content") or _text(delta, "reasoning"),
         _text(choice, "finish_reason") or None,
-        _counts(usage),
+        counts(usage),
     )
 
 
 def clean(text: str) -> str:
     """Return text that UTF-8 and every database can carry: lone surrogates become U+FFFD, NULs go."""
     return _LONE_SURROGATE.sub("\ufffd", text.replace("\0", ""))
+
+
+def counts(usage: object) -> dict[str, Any] | None:
+    """Take of a count of tokens the numbers and groups of numbers: readers are given nothing deeper or wider."""
+    if not usage:
+        return None
+    found = {name: _numbers(value) if isinstance(value, dict) else value for name, value in _dict(usage).items()}
+    return {name: value for name, value in found.items() if isinstance(value, (int, float, dict))} or None
 
 
 def _load(data: str) -> dict[str, Any]:
@@ -101,14 +112,6 @@ def _first_choice(choices: object) -> dict[str, Any]:
         if isinstance(choice, dict) and choice.get("index", 0) == 0:
             return choice
     return {}
-
-
-def _counts(usage: object) -> dict[str, Any] | None:
-    if not usage:
-        return None
-    # Numbers and groups of numbers: what is passed on to readers is never deeper or wider than that.
-    counts = {name: _numbers(value) if isinstance(value, dict) else value for name, value in _dict(usage).items()}
-    return {name: value for name, value in counts.items() if isinstance(value, (int, float, dict))} or None
 
 
 def _numbers(group: dict[str, Any]) -> dict[str, Any]:

@@ -103,6 +103,10 @@ class Settings:
     )
     channel_keep_events: int = row(1000, "events", "How many events a channel keeps.", low=1, high=1_000_000)
 
+    undo_s: float = row(
+        600.0, "seconds", "How long a deleted conversation can be brought back.", low=0, high=31_536_000
+    )
+
     auth: str = row(
         "none", "mode", "`none`: each browser is its own user. `token`: a token is needed.", choices=("none", "token")
     )

@@ -10,10 +10,17 @@ from playwright.sync_api import Locator, Page, expect
 
 from relay.poem import POEM
 
+RAW = "element => element.rendering ? element.rendering.text : element.textContent"
 AXE = (Path(__file__).parents[1] / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 WAIT_MS = 20_000
+SHOWN = "[...document.querySelectorAll('[data-transcript] [data-answer]')].at(-1).textContent.replace(/\\s/g, '')"
 
 Open = Callable[..., "Chat"]
+
+
+def squeezed(text: str) -> str:
+    """Leave the blanks out: where lines end in the page is the page's affair."""
+    return "".join(text.split())
 
 
 class Chat:
@@ -41,17 +48,23 @@ class Chat:
 
     def is_done(self, text: str = POEM) -> None:
         expect(self.state).to_contain_text("Done", timeout=WAIT_MS)
-        assert self.answer.text_content() == text
+        assert self.text() == text
+        self.waits_for(f"squeezed => {SHOWN} === squeezed", squeezed(text))
+
+    def text(self) -> str:
+        """Give the answer as the page has it, character by character: what it copies, and what it goes on from."""
+        text: str = self.answer.evaluate(RAW)
+        return text
 
     def press_enter(self, **more: object) -> None:
         """Press Enter as an input method does, which no driver can."""
         init = {"key": "Enter", "bubbles": True, "cancelable": True, **more}
         self.prompt.evaluate("(field, init) => field.dispatchEvent(new KeyboardEvent('keydown', init))", init)
 
-    def waits_for(self, fact: str) -> None:
+    def waits_for(self, fact: str, value: object = None) -> None:
         """Wait until an expression is true; Playwright's own waiting would need eval, which the CSP forbids."""
         deadline = time.monotonic() + WAIT_MS / 1000
-        while not self.page.evaluate(fact):
+        while not self.page.evaluate(fact, value):
             assert time.monotonic() < deadline, fact
             self.page.wait_for_timeout(20)
 

@@ -47,6 +47,13 @@ def test_a_request_always_streams_bounds_its_length_and_asks_for_usage() -> None
     body = request_body("m", [{"role": "user", "content": "hi"}], 64)
     assert (body["stream"], body["max_tokens"], body["stream_options"]) == (True, 64, {"include_usage": True})
     assert (body["model"], body["messages"]) == ("m", [{"role": "user", "content": "hi"}])
+    assert "temperature" not in body
+
+
+def test_a_system_prompt_goes_first_and_a_temperature_is_asked_for_even_if_it_is_nought() -> None:
+    body = request_body("m", [{"role": "user", "content": "hi"}], 64, "Be brief.", 0.0)
+    assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    assert body["temperature"] == 0
 
 
 # ---- recorded streams ------------------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from answers.conversations import Conversation
 from answers.database import Database
 from answers.entries import Batch, Entry, News
 from answers.export import as_markdown
-from answers.migrate import migrate
+from answers.hidden import Hidden
 from answers.sqlite_journal import SqliteJournal
 from answers.store import AnswerRow, Store
 from answers.tables import conversations, messages
@@ -25,21 +25,21 @@ from answers.tree import title_of
 from app import create_app
 from relay.errors import NotFound
 from relay.settings import Settings
-from relay.sse import Decoder, Event
-from web.services import Services
+from tests.apps import another, browser, here, news, owner, settled
+from tests.misbehaving import MisbehavingServer
 
 API = "/api/conversations"
 NOBODY = str(uuid.UUID(int=0))
 STRANGE_IDS = ["x", "a\0b", "\ud800", NOBODY, NOBODY + "\n"]
 
 
-def settled(store: Store, user: str, prompt: str, text: str, **more: str) -> AnswerRow:
-    row, _ = store.begin(user, prompt, "poem", **more)
-    return store.settle(row.id, "complete", content=text, chars=len(text))
-
-
 def titles(store: Store, user: str, q: str = "") -> list[str]:
     return [each.title for each in store.conversations.list_(user, q).conversations]
+
+
+def left(database: Database, conversation: str) -> int:
+    count = select(func.count()).where(messages.c.conversation == conversation)
+    return int(database.query(lambda connection: connection.scalar(count)) or 0)
 
 
 def test_the_last_changed_conversation_stands_first(store: Store, user: str) -> None:
@@ -47,7 +47,7 @@ def test_the_last_changed_conversation_stands_first(store: Store, user: str) -> 
     assert titles(store, user) == ["c", "b", "a"]
     row, _ = store.begin(user, "x", "poem", first.id)
     assert titles(store, user) == ["a", "c", "b"]
-    store.conversations.rename(user, third.id, "C")
+    store.conversations.change(user, third.id, title="C")
     assert titles(store, user) == ["C", "a", "b"]
     store.settle(row.id, "complete")
     assert titles(store, user) == ["a", "C", "b"]
@@ -115,10 +115,13 @@ def test_a_conversation_without_a_title_gets_one_by_its_first_prompt(store: Stor
 
 
 @pytest.mark.parametrize("strange", [*STRANGE_IDS, None])
-def test_what_is_not_there_or_anothers_is_not_found(store: Store, user: str, strange: str | None) -> None:
+def test_what_is_not_there_or_anothers_is_not_found(
+    store: Store, database: Database, user: str, strange: str | None
+) -> None:
     theirs = store.conversations.create(user + "2", "theirs").id
     here = store.conversations
-    for call in (here.get, here.find, here.delete, lambda *who: here.rename(*who, "mine")):
+    hidden = Hidden(database, 600)
+    for call in (here.get, here.find, hidden.hide, hidden.restore, lambda *who: here.change(*who, title="mine")):
         with pytest.raises(NotFound):
             call(user, strange or theirs)
     assert titles(store, user + "2") == ["theirs"]
@@ -130,8 +133,10 @@ def test_a_conversation_of_any_depth_can_be_deleted(store: Store, user: str, dat
     row = {"conversation": conversation, "role": "user", "content": "x", "created_us": 1}
     chain = [row | {"id": ids[i], "parent": ids[i - 1] if i else None, "position": i + 1} for i in range(len(ids))]
     database.migrate(lambda connection: connection.execute(insert(messages), chain))
-    store.conversations.delete(user, conversation)
-    assert titles(store, user) == []
+    hidden = Hidden(database, 0)
+    hidden.hide(user, conversation)
+    assert not hidden.purge()
+    assert store.conversations.list_(user).conversations == [] and left(database, conversation) == 0
 
 
 def test_the_markdown_of_a_conversation_is_its_current_branch(store: Store, user: str) -> None:
@@ -144,20 +149,9 @@ def test_the_markdown_of_a_conversation_is_its_current_branch(store: Store, user
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[FlaskClient]:
-    """Make an application and a browser."""
-    settings = Settings(data_dir=tmp_path, embedded_model=False, poem_delay_ms=100)
-    migrate(settings)
-    app = create_app(settings)
-    browser = app.test_client()
-    browser.get("/")  # for the cookie that makes it a user of its own
-    yield browser
-    here(browser).drain()
-    here(browser).store.close()
-
-
-def here(client: FlaskClient) -> Services:
-    services: Services = client.application.extensions["talkabout"]
-    return services
+    """Make an application whose poem takes its time, and a browser."""
+    with browser(tmp_path, poem_delay_ms=100) as made:
+        yield made
 
 
 @pytest.fixture
@@ -165,22 +159,6 @@ def made(client: FlaskClient) -> dict[str, Any]:
     """Make a conversation."""
     made: dict[str, Any] = client.post(API, json={"title": "Poems"}).json
     return made
-
-
-def owner(client: FlaskClient) -> str:
-    with client.session_transaction() as session:
-        return str(session["user"])
-
-
-def news(client: FlaskClient, count: int) -> list[Event]:
-    """Take the first events behind `open` from the channel of a browser's user."""
-    decoder, events = Decoder(), []
-    with client.get(f"/sse/connect/{owner(client)}?last_event_id=0", buffered=False) as response:
-        for chunk in response.response:
-            events += decoder.feed(chunk)
-            if len(events) > count:
-                return events[1:]
-    raise AssertionError(events)
 
 
 def test_a_conversation_is_made_listed_renamed_and_deleted(client: FlaskClient) -> None:
@@ -271,7 +249,7 @@ def test_deleting_a_conversation_stops_its_answers(
     reader = here(client).readers.follow(running, 0)
     assert client.delete(f"{API}/{made['id']}").status_code == 204
     assert b'"state":"stopped"' in b"".join(reader)
-    assert here(client).store.answer(running.id) is None
+    assert client.get(f"/api/answers/{running.id}").status_code == 404
 
 
 def test_a_conversation_can_be_exported(client: FlaskClient, made: dict[str, Any]) -> None:
@@ -287,15 +265,130 @@ def test_a_conversation_can_be_exported(client: FlaskClient, made: dict[str, Any
 def test_anothers_conversation_does_not_exist(
     client: FlaskClient, made: dict[str, Any], method: str, path: str
 ) -> None:
-    other = client.application.test_client()
-    other.get("/")
+    other = another(client)
     body = {"json": {"title": "mine"}} if method == "PATCH" else {}
     response = other.open(f"{API}/{made['id']}{path}", method=method, **body)
     assert (response.status_code, response.mimetype) == (404, "application/problem+json")
     assert client.get(f"{API}/{made['id']}").json["title"] == "Poems" and other.get(API).json["conversations"] == []
 
 
+ASKED_HOW = {"system": "Be brief.", "temperature": 0.5, "max_tokens": 64}
+
+
+def test_a_user_says_once_for_a_conversation_how_its_model_is_asked(client: FlaskClient, made: dict[str, Any]) -> None:
+    changed = client.patch(f"{API}/{made['id']}", json=ASKED_HOW).json
+    assert changed == {**made, **ASKED_HOW} == client.get(API).json["conversations"][0]
+    assert client.patch(f"{API}/{made['id']}", json=dict.fromkeys(ASKED_HOW)).json == made
+    assert ASKED_HOW.items() <= client.post(API, json=ASKED_HOW).json.items()
+
+
+def test_pinning_is_no_change_of_the_conversation_itself(client: FlaskClient, made: dict[str, Any]) -> None:
+    other = client.post(API, json={"title": "Prose"}).json
+    pinned = client.patch(f"{API}/{made['id']}", json={"pinned": True}).json
+    assert pinned == {**made, "pinned": True}
+    assert client.get(API).json["conversations"] == [other, pinned]
+    assert client.get(f"{API}?pinned=true").json["conversations"] == [pinned]
+    assert client.get(f"{API}?pinned=false").json["conversations"] == [other]
+    assert client.patch(f"{API}/{made['id']}", json={"pinned": False}).json == made
+
+
+@pytest.mark.parametrize(("given", "asked"), [(ASKED_HOW, ASKED_HOW), ({}, {"max_tokens": 100})])
+def test_the_model_server_is_asked_as_the_conversation_says(
+    tmp_path: Path, upstream_server: MisbehavingServer, given: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    with browser(tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=100) as client:
+        made = client.post(API, json=given).json
+        row = here(client).begin(owner(client), "x", "mock", conversation=made["id"])
+        list(here(client).readers.follow(row, 0))
+    body = orjson.loads(upstream_server.requests[-1].body)
+    prompt = {"role": "user", "content": "x"}
+    said = [{"role": "system", "content": asked["system"]}, prompt] if "system" in asked else [prompt]
+    assert body["messages"] == said
+    assert (body["max_tokens"], body.get("temperature")) == (asked["max_tokens"], asked.get("temperature"))
+
+
+def test_the_operator_s_bound_on_an_answer_holds_for_what_was_set_before(
+    tmp_path: Path, upstream_server: MisbehavingServer
+) -> None:
+    with browser(tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=10) as client:
+        made = here(client).store.conversations.create(owner(client), max_tokens=64)
+        row = here(client).begin(made.user, "x", "mock", conversation=made.id)
+        list(here(client).readers.follow(row, 0))
+    assert orjson.loads(upstream_server.requests[-1].body)["max_tokens"] == 10
+
+
+def test_what_was_deleted_can_be_brought_back_as_it_was(client: FlaskClient, made: dict[str, Any]) -> None:
+    settled(here(client).store, owner(client), "one", "1", conversation=made["id"])
+    before = client.get(f"{API}/{made['id']}").json
+    client.delete(f"{API}/{made['id']}")
+    restored = client.post(f"{API}/{made['id']}/restore")
+    assert (restored.status_code, restored.json) == (200, {k: v for k, v in before.items() if k != "messages"})
+    assert client.get(f"{API}/{made['id']}").json == before
+    assert [event.event for event in news(client, 3)][1:] == ["conversation.deleted", "conversation.created"]
+
+
+def test_what_is_deleted_is_nowhere(client: FlaskClient, made: dict[str, Any]) -> None:
+    row = settled(here(client).store, owner(client), "one", "1", conversation=made["id"])
+    client.delete(f"{API}/{made['id']}")
+    ways = [("GET", ""), ("GET", "/export"), ("PATCH", ""), ("DELETE", "")]
+    paths = [(method, f"{API}/{made['id']}{path}") for method, path in ways] + [("GET", f"/c/{made['id']}")]
+    answer = f"/api/answers/{row.id}"
+    paths += [("GET", answer), ("GET", f"{answer}/events"), ("POST", f"{answer}/stop"), ("POST", f"{answer}/continue")]
+    for method, path in paths:
+        assert client.open(path, method=method, json={"title": "x"}).status_code == 404, (method, path)
+    asked = {"prompt": "one", "conversation": made["id"]}
+    assert client.post("/api/answers", json=asked).status_code == 404
+    assert client.post("/api/answers", json=asked | {"answer": row.id}).status_code == 404
+    assert client.get(f"{API}?q=one").json["conversations"] == client.get(API).json["conversations"] == []
+
+
+def test_an_answer_that_ends_after_its_conversation_was_deleted_is_kept_in_silence(
+    client: FlaskClient, made: dict[str, Any], running: AnswerRow
+) -> None:
+    here(client).hidden.hide(running.user, made["id"])
+    here(client).producers.stop(running)
+    here(client).hidden.restore(running.user, made["id"])
+    assert client.get(f"/api/answers/{running.id}").json["state"] == "stopped"
+    client.post(f"{API}/{made['id']}/restore")
+    assert [event.event for event in news(client, 2)] == ["conversation.created", "conversation.changed"]
+
+
+def test_what_is_not_deleted_or_was_for_too_long_cannot_be_brought_back(
+    store: Store, database: Database, user: str
+) -> None:
+    conversation = store.conversations.create(user).id
+    hidden, too_late = Hidden(database, 600), Hidden(database, 0)
+    with pytest.raises(NotFound):
+        hidden.restore(user, conversation)
+    hidden.hide(user, conversation)
+    with pytest.raises(NotFound):
+        too_late.restore(user, conversation)
+    with pytest.raises(NotFound):
+        hidden.restore(user + "2", conversation)
+    assert hidden.restore(user, conversation).id == conversation
+
+
+def test_only_what_was_deleted_long_ago_goes_for_good(store: Store, database: Database, user: str) -> None:
+    rows = [settled(store, user, "x", "1") for _ in range(25)]
+    for row in rows[1:]:
+        Hidden(database, 600).hide(user, row.conversation)
+    assert not Hidden(database, 600).purge() and left(database, rows[1].conversation) == 2
+    while Hidden(database, 0).purge():
+        pass
+    assert [left(database, row.conversation) for row in rows] == [2] + [0] * 24
+
+
 BAD = [
+    ("GET", "?pinned=1", None, 422, "pinned"),
+    ("POST", "", {"pinned": None}, 422, "pinned"),
+    ("POST", "", {"system": 1}, 422, "system"),
+    ("POST", "", {"system": "x" * 20_001}, 422, "system"),
+    *(("PATCH", "/{id}", {"pinned": value}, 422, "pinned") for value in (None, 1, "true")),
+    *(("PATCH", "/{id}", {"temperature": value}, 422, "temperature") for value in (-0.1, 2.1, "1", True)),
+    *(("PATCH", "/{id}", {"max_tokens": value}, 422, "max_tokens") for value in (0, 1025, 1.5, "1", True)),
+    ("PATCH", "/{id}", {"shared": "/s/x"}, 422, "title"),
+    ("POST", "/{id}/restore", {}, 404, None),
+    ("POST", "/x%00/restore", {}, 404, None),
     ("GET", "?limit=0", None, 422, "limit"),
     ("GET", "?limit=101", None, 422, "limit"),
     ("GET", "?limit=ten", None, 422, "limit"),

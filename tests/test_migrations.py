@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from answers.conversations import Conversation
 from answers.database import Database
+from answers.hidden import Hidden
 from answers.migrate import MIGRATIONS, config, migrate
 from answers.store import Store
 from answers.tables import SCHEMA, metadata
@@ -25,6 +28,7 @@ from relay.settings import Settings
 from tests.postgres import PostgresServer
 from tests.servers import ROOT, Server
 
+OLD = str(uuid.UUID(int=1))
 MIGRATE = "import sys, pathlib; from answers.migrate import migrate; from relay.settings import Settings;"
 MIGRATE += "migrate(Settings(data_dir=pathlib.Path(sys.argv[1]), database_url=sys.argv[2]))"
 
@@ -59,6 +63,32 @@ def test_the_indexes_and_constraints_have_the_names_of_the_code(empty: Settings)
         for table in metadata.tables.values():
             assert {each["name"] for each in found.get_indexes(table.name)} >= {each.name for each in table.indexes}
             assert found.get_pk_constraint(table.name)["name"] == table.primary_key.name
+
+
+def test_a_database_of_the_first_version_keeps_what_it_has(empty: Settings) -> None:
+    with closing(Database(empty)) as database:
+        database.migrate(lambda connection: command.upgrade(config(connection), "0001"))
+        columns = """id, "user", title, created_us, changed_us"""
+        values = f"'{OLD}', 'me', 'Poems', 1, 2"
+        database.migrate(
+            lambda connection: connection.execute(text(f"INSERT INTO conversations ({columns}) VALUES ({values})"))
+        )
+        migrate(empty)
+        store = Store(database)
+        assert store.conversations.find("me", OLD) == Conversation(OLD, "me", "Poems", 1, 2)
+        assert store.begin("me", "x", "poem", OLD)[1] and store.conversations.change("me", OLD, pinned=True).pinned_us
+
+
+def test_going_back_to_the_first_version_keeps_what_is_not_deleted(empty: Settings) -> None:
+    migrate(empty)
+    with closing(Database(empty)) as database:
+        store = Store(database)
+        kept, gone = (store.begin("me", title, "poem")[0] for title in ("kept", "gone"))
+        Hidden(database, 600).hide("me", gone.conversation)
+        database.migrate(lambda connection: command.downgrade(config(connection), "0001"))
+        migrate(empty)
+        assert store.answer(kept.id) == kept and store.answer(gone.id) is None
+        assert [each.title for each in store.conversations.list_("me").conversations] == ["kept"]
 
 
 def test_the_code_names_the_newest_migration() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from answers.pruning import Pruning
 from answers.sqlite_journal import SqliteJournal
+from relay.errors import DatabaseError
 from relay.settings import Settings
 
 
@@ -66,3 +67,19 @@ def test_a_journal_that_is_locked_is_pruned_later(
     Pruning(journal, Settings(journal_keep_s=0.01, channel_keep_s=0.01)).look()
     lock.close()
     assert "old events stay for now" in caplog.text and journal.bounds("a") == (1, 3)
+
+
+def test_deleted_conversations_go_as_long_as_there_are_some(journal: SqliteJournal) -> None:
+    left = [True, True, False]
+    pruning = Pruning(journal, Settings(), purge=lambda: left.pop(0))
+    for _ in range(5):
+        pruning.look()
+    assert left == []
+
+
+def test_a_database_that_is_away_is_pruned_later(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    def purge() -> bool:
+        raise DatabaseError("away")
+
+    Pruning(journal, Settings(), purge).look()
+    assert "deleted conversations stay for now: away" in caplog.text

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from answers.database import Database
+from answers.hidden import Hidden
 from answers.migrate import migrate
 from answers.store import AnswerRow, Store
 from answers.tree import ROOT
@@ -225,9 +226,13 @@ def test_long_texts_of_every_script_come_back_as_they_were(store: Store, user: s
     assert settled(store, user, text, text).content == text
 
 
-def test_an_answer_of_a_deleted_conversation_is_gone(store: Store, user: str) -> None:
+def test_an_answer_of_a_conversation_that_was_deleted_for_good_is_gone(
+    store: Store, database: Database, user: str
+) -> None:
     row, _ = store.begin(user, "x", "poem")
-    store.conversations.delete(user, row.conversation)
+    hidden = Hidden(database, 0)
+    hidden.hide(user, row.conversation)
+    hidden.purge()
     assert store.answer(row.id) is None
 
 

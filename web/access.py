@@ -18,7 +18,7 @@ from web.users import digest, token_digest
 
 access = Blueprint("access", __name__)
 
-_OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "static"}
+_OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "pages.shared", "static"}
 _MAX_TOKEN_CHARS = 512
 
 

@@ -28,7 +28,7 @@ _NAME_CHARS = 256
 def create() -> Response | tuple[Response, int]:
     """Begin an answer, or attach to the one that has the same id, or that `Last-Event-ID` names."""
     if seen := _ID.fullmatch(request.headers.get("Last-Event-ID", "")):
-        return _events(_own(seen[1]))
+        return _events(own(seen[1]))
     fields = json_fields()
     row = services().begin(
         current_user(),
@@ -44,7 +44,7 @@ def create() -> Response | tuple[Response, int]:
 @answers.get("/api/answers/<answer>/events")
 def events(answer: str) -> Response:
     """Follow an answer's journal from behind the last event seen, or from its beginning."""
-    row = _own(answer)
+    row = own(answer)
     if request.method == "HEAD":
         return headers_alone()
     return _events(row)
@@ -53,7 +53,7 @@ def events(answer: str) -> Response:
 @answers.get("/api/answers/<answer>")
 def show(answer: str) -> Response:
     """Show an answer as it is now."""
-    row = _own(answer)
+    row = own(answer)
     now = services().readers.as_it_is(row)
     return jsonify(
         answer=now.id,
@@ -74,7 +74,7 @@ def show(answer: str) -> Response:
 @answers.post("/api/answers/<answer>/stop")
 def stop(answer: str) -> Response:
     """Stop an answer, wherever it is written, and say how it ended; again and again the same."""
-    row = services().producers.stop(_own(answer))
+    row = services().producers.stop(own(answer))
     closed = row.state != "running"
     return jsonify(state=row.state, upstream_closed=closed, close_ms=row.close_ms or 0, chars=row.chars)
 
@@ -82,7 +82,7 @@ def stop(answer: str) -> Response:
 @answers.post("/api/answers/<answer>/continue")
 def go_on(answer: str) -> Response | tuple[Response, int]:
     """Take an answer up again where its text ends; the stream tells what is new."""
-    row = _own(answer)
+    row = own(answer)
     last = services().journal.bounds(stream_of(row.id))[1]
     return _accepted(services().producers.go_on(row), after=last)
 
@@ -121,10 +121,10 @@ def _events_path(row: AnswerRow) -> str:
     return f"/api/answers/{row.id}/events"
 
 
-def _own(answer: str) -> AnswerRow:
-    """Find an answer of the current user's; what is another's does not exist."""
+def own(answer: str) -> AnswerRow:
+    """Find an answer of the current user's; what is another's does not exist, nor what is deleted."""
     row = services().store.answer(answer.lower())
-    if row is None or row.user != current_user():
+    if row is None or row.user != current_user() or row.within.deleted_us is not None:
         raise NotFound("There is no such answer.")
     return row
 

@@ -1,4 +1,4 @@
-"""The conversations of the current user: listed, searched, read, renamed, deleted, exported (CONTRACT section 4).
+"""The conversations of the current user: listed, searched, read, changed, deleted, exported (CONTRACT section 4).
 
 Every change is also published on the user's channel, so that the other tabs and devices follow it. What belongs to
 another user is a 404, as if it did not exist.
@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from answers.conversations import MAX_TITLE_CHARS, PAGE
+from answers.conversations import PAGE
 from answers.export import as_markdown
 from web.body import json_fields
+from web.conversation_fields import conversation_fields
+from web.document import read_document
 from web.fields import FieldError
 from web.news import as_json, tell, when
 from web.services import services
@@ -24,19 +26,19 @@ api_conversations = Blueprint("conversations", __name__, url_prefix="/api/conver
 
 _MAX_QUERY_CHARS = 200
 _MAX_LIMIT = 100
+_ID_CHARS = 36
 _NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 @api_conversations.get("")
 def list_() -> Response:
     """List them, the last changed first; `before` of one page asks for the next, `q` searches titles and texts."""
-    q = request.args.get("q", "")
+    q, before = request.args.get("q", ""), request.args.get("before") or None
     if len(q) > _MAX_QUERY_CHARS:
         raise FieldError("q", f"The field q may have at most {_MAX_QUERY_CHARS} characters.")
+    limit, pinned = _limit(request.args.get("limit")), _yes_or_no("pinned")
     try:
-        page = services().store.conversations.list_(
-            current_user(), q, request.args.get("before") or None, _limit(request.args.get("limit"))
-        )
+        page = services().store.conversations.list_(current_user(), q, before, limit, pinned)
     except ValueError as exc:
         raise FieldError("before", "The field before must be what another page of the list has given.") from exc
     return jsonify(conversations=[as_json(each) for each in page.conversations], before=page.before)
@@ -45,9 +47,19 @@ def list_() -> Response:
 @api_conversations.post("")
 def create() -> tuple[Response, int, dict[str, str]]:
     """Make an empty one; without a title it gets that of its first prompt."""
-    title = json_fields().text("title", MAX_TITLE_CHARS, default="")
-    made = services().store.conversations.create(current_user(), title)
+    given = conversation_fields(json_fields(), no_title="")
+    made = services().store.conversations.create(current_user(), **given)
     tell(services().channels, made.user, "created", as_json(made))
+    return jsonify(as_json(made)), 201, {"Location": url_for(".get", conversation=made.id)}
+
+
+@api_conversations.post("/import")
+def take_in() -> tuple[Response, int, dict[str, str]]:
+    """Make one of a document that an export in JSON has given, here or elsewhere, under new ids."""
+    here = services()
+    document = read_document(json_fields(), here.settings.max_tokens)
+    made = here.imports.take(current_user(), document)
+    tell(here.channels, made.user, "created", as_json(made))
     return jsonify(as_json(made)), 201, {"Location": url_for(".get", conversation=made.id)}
 
 
@@ -58,24 +70,52 @@ def get(conversation: str) -> Response:
 
 
 @api_conversations.patch("/<conversation>")
-def rename(conversation: str) -> Response:
-    """Give it another title."""
-    title = json_fields().text("title", MAX_TITLE_CHARS)
-    renamed = services().store.conversations.rename(current_user(), conversation, title)
-    tell(services().channels, renamed.user, "changed", as_json(renamed))
-    return jsonify(as_json(renamed))
+def change(conversation: str) -> Response:
+    """Give it another title, pin it or not, or say how its model is asked: any of these, and no more."""
+    changes = conversation_fields(json_fields())
+    if not changes:
+        raise FieldError("title", "One of title, pinned, system, temperature and max_tokens is required.")
+    changed = services().store.conversations.change(current_user(), conversation, **changes)
+    tell(services().channels, changed.user, "changed", as_json(changed))
+    return jsonify(as_json(changed))
 
 
 @api_conversations.delete("/<conversation>")
 def delete(conversation: str) -> tuple[str, int]:
-    """Delete it with all its messages; answers that still run are stopped."""
+    """Delete it with all its messages, for a while so that it can be restored; answers that still run are stopped."""
     here, user = services(), current_user()
     here.store.conversations.find(user, conversation)
     for answer in here.store.running_answers(conversation):
         if row := here.store.answer(answer):
             here.producers.stop(row)
-    here.store.conversations.delete(user, conversation)
+    here.hidden.hide(user, conversation)
     tell(here.channels, user, "deleted", {"id": conversation})
+    return "", 204
+
+
+@api_conversations.post("/<conversation>/restore")
+def restore(conversation: str) -> Response:
+    """Bring back what was deleted a short while ago; to the other tabs it is a new one."""
+    restored = services().hidden.restore(current_user(), conversation)
+    tell(services().channels, restored.user, "created", as_json(restored))
+    return jsonify(as_json(restored))
+
+
+@api_conversations.post("/<conversation>/share")
+def share(conversation: str) -> tuple[Response, int]:
+    """Give it a link by which anyone may read it up to the answer `leaf`, or to the newest; each time the same."""
+    fields = json_fields()
+    leaf = fields.text("leaf", _ID_CHARS) if fields.values.get("leaf") is not None else None
+    shared = services().shares.share(current_user(), conversation, leaf)
+    tell(services().channels, shared.user, "changed", as_json(shared))
+    return jsonify(path=as_json(shared)["shared"]), 201
+
+
+@api_conversations.delete("/<conversation>/share")
+def revoke(conversation: str) -> tuple[str, int]:
+    """Let its link lead nowhere."""
+    revoked = services().shares.revoke(current_user(), conversation)
+    tell(services().channels, revoked.user, "changed", as_json(revoked))
     return "", 204
 
 
@@ -101,6 +141,13 @@ def _limit(text: str | None) -> int:
     if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= _MAX_LIMIT:
         raise FieldError("limit", f"The field limit must be a whole number from 1 to {_MAX_LIMIT}.")
     return int(text)
+
+
+def _yes_or_no(name: str) -> bool | None:
+    given = request.args.get(name)
+    if given not in (None, "true", "false"):
+        raise FieldError(name, f"The field {name} must be true or false.")
+    return None if given is None else given == "true"
 
 
 def _whole(conversation: str) -> dict[str, Any]:

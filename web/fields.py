@@ -42,6 +42,31 @@ class Fields:
             raise FieldError(name, f"The field {name} may have at most {max_chars} characters; it has {len(value)}.")
         return value
 
+    def flag(self, name: str) -> bool:
+        """Take a required true or false. Raises FieldError."""
+        value = self.values.get(name)
+        if not isinstance(value, bool):
+            raise FieldError(name, f"The field {name} must be true or false.")
+        return value
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        """Take a number within bounds; null means absent. Raises FieldError."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise FieldError(name, f"The field {name} must be a number from {low:g} to {high:g}.")
+        return float(value)
+
+    def whole(self, name: str, low: int, high: int) -> int | None:
+        """Take a whole number within bounds; null means absent. Raises FieldError."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise FieldError(name, f"The field {name} must be a whole number from {low} to {high}.")
+        return value
+
     def as_json(self, name: str) -> str:
         """Take a required value of any JSON type and write it as JSON again. Raises FieldError."""
         if name not in self.values:

@@ -28,6 +28,6 @@ def _harden(response: Response) -> Response:
     """Nothing inline, nothing from elsewhere, nobody frames us, and no address of ours leaks to other sites."""
     response.headers.setdefault("Content-Security-Policy", _CSP)
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return response

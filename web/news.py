@@ -26,9 +26,10 @@ def tell(channels: Channels, user: str, change: str, data: dict[str, Any]) -> No
         log.warning("nobody was told of a conversation that was %s: %s", change, error)
 
 
-def tell_of_answer(channels: Channels, row: AnswerRow) -> None:
-    """Tell that an answer of a conversation has ended, or goes on."""
-    tell(channels, row.user, "changed", as_json(row.within))
+def tell_of_answer(channels: Channels, row: AnswerRow, change: str = "changed") -> None:
+    """Tell that an answer of a conversation has begun, has ended, or goes on; nobody is told of one that is deleted."""
+    if row.within.deleted_us is None:
+        tell(channels, row.user, change, {**as_json(row.within), "answer": {"id": row.id, "state": row.state}})
 
 
 def as_json(conversation: Conversation) -> dict[str, Any]:
@@ -38,6 +39,11 @@ def as_json(conversation: Conversation) -> dict[str, Any]:
         "title": conversation.title,
         "created": when(conversation.created_us),
         "changed": when(conversation.changed_us),
+        "pinned": conversation.pinned_us is not None,
+        "system": conversation.system,
+        "temperature": conversation.temperature,
+        "max_tokens": conversation.max_tokens,
+        "shared": f"/s/{conversation.shared}" if conversation.shared else None,
     }
 
 

@@ -6,28 +6,29 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import escape
+from werkzeug.wrappers import Response as AnyResponse
 
+from answers.branches import Message, through, upto
+from answers.conversations import Conversation
 from answers.readers import TextOf
-from answers.tree import branch
+from answers.store import AnswerRow
 from relay.catalog import UnknownModel
 from relay.errors import TalkaboutError
+from web.answers import own
 from web.body import form_fields
+from web.exchanges import exchange, exchanges
 from web.i18n import catalogue, language, t
 from web.services import services
+from web.sidebar import beside
 from web.statuses import retry_after, status_of
 from web.users import current_user, remember_browser
 
 pages = Blueprint("pages", __name__)
 
-_STATES = {
-    "running": "live.writing",
-    "stopped": "live.stopped",
-    "interrupted": "live.interrupted",
-    "failed": "live.failed",
-}
+_SHARED = ("question", "answer", "reasoning", "words", "model")
 
 
 @pages.get("/")
@@ -39,25 +40,21 @@ def chat() -> str:
 
 @pages.get("/c/<conversation>")
 def conversation(conversation: str) -> Response:
-    """Show a conversation: the branch that leads to its newest message. Back shows it as it is by then."""
-    found, messages = services().store.conversations.get(current_user(), conversation)
-    way = branch(messages, messages[-1]["id"] if messages else None)
-    model = way[-1]["model"] if way else ""
-    exchanges = [_exchange(prompt, answer) for prompt, answer in zip(way[::2], way[1::2], strict=True)]
-    page = _page(model, title=found.title, conversation=found.id, exchanges=exchanges)
+    """Show a branch of a conversation: through the message `leaf`, or to the newest. Back shows it as it is by then."""
+    here, messages = services().store.conversations.get(current_user(), conversation)
+    page = _page(**_branch(here, messages, through(messages, request.args.get("leaf"))))
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 
-def _exchange(prompt: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """Show a prompt and its answer; one that is not complete with the number of the event that its text goes up to."""
-    text, seq, state = answer, 0, answer["state"]
-    row = services().store.answer(answer["id"]) if state != "complete" else None
-    if row is not None:
-        so_far = services().readers.so_far(row)
-        text, seq = {"content": so_far.content, "reasoning": so_far.reasoning}, so_far.seq
-    words = t(_STATES[state]) if state in _STATES else ""
-    more = {"id": answer["id"], "state": state, "seq": seq, "error": answer["error"], "words": words}
-    return {"question": prompt["content"], "answer": text["content"], "reasoning": text["reasoning"], **more}
+@pages.get("/s/<token>")
+def shared(token: str) -> Response:
+    """Show, to anyone who has the link, a conversation up to the answer that it was shared with."""
+    here, way = services().shares.follow(token)
+    shown = [exchange(*each) for each in zip(way[::2], way[1::2], strict=True)]
+    texts = [{name: each[name] for name in _SHARED} for each in shown]
+    page = render_template("shared.html", title=here.title, exchanges=texts)
+    headers = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
+    return Response(page, mimetype="text/html", headers=headers)
 
 
 @pages.post("/")
@@ -65,19 +62,29 @@ def ask() -> ResponseReturnValue:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
     fields = form_fields().values
     prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
+    conversation, parent = fields.get("conversation"), fields.get("parent")
+    shown = _before(conversation, parent) if conversation else {}
+    where = {"conversation": conversation, "parent": parent} if conversation else {}
+    shown["model"] = model or shown.get("model", "")
     if mistake := _mistake(prompt):
-        return _page(model, draft=prompt, error=mistake), 422
-    mark = secrets.token_hex(16)
-    head, tail = _page(model, exchanges=[{"question": prompt, "answer": mark}]).split(mark)
+        return _page(**shown, draft=prompt, error=mistake), 422
     try:
-        row = services().begin(current_user(), prompt, model or None)
+        row = services().begin(current_user(), prompt, model or None, **where)
+        head, tail = _around(row, prompt, shown)
         stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
     except UnknownModel:
-        return _page(draft=prompt, error=t("chat.error.model")), 422
+        return _page(**{**shown, "model": ""}, draft=prompt, error=t("chat.error.model")), 422
     except TalkaboutError as error:
         status = status_of(error)
-        return _page(model, draft=prompt, error=_words(error, language())), status, retry_after(status)
+        return _page(**shown, draft=prompt, error=_words(error, language())), status, retry_after(status)
     return stream.response("text/html")
+
+
+@pages.post("/answers/<answer>/stop")
+def stop(answer: str) -> AnyResponse:
+    """Stop an answer from the page that shows it, without JavaScript."""
+    row = services().producers.stop(own(answer))
+    return redirect(f"/c/{row.conversation}?leaf={row.id}", 303)
 
 
 class Framed:
@@ -99,10 +106,33 @@ class Framed:
         yield self._tail.encode()
 
 
-def _page(model: str = "", **values: Any) -> str:
+def _branch(here: Conversation, messages: list[Message], way: list[Message]) -> dict[str, Any]:
+    model = way[-1]["model"] if way else ""
+    return {"model": model, "open_one": here, "exchanges": exchanges(here.id, messages, way)}
+
+
+def _before(conversation: str, parent: str | None) -> dict[str, Any]:
+    """Show what a prompt follows that the form asks in a conversation, as its field `parent` says."""
+    here, messages = services().store.conversations.get(current_user(), conversation)
+    way = upto(messages, parent) if parent else through(messages) if parent is None else []
+    return _branch(here, messages, way)
+
+
+def _around(row: AnswerRow, prompt: str, shown: dict[str, Any]) -> list[str]:
+    """Make what is before and behind an answer in the page that it streams into."""
+    mark = secrets.token_hex(16)
+    new = {"question": prompt, "answer": mark, "leaf": row.id, "stop": row.id}
+    page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new]})
+    return page.split(mark)
+
+
+def _page(model: str = "", open_one: Conversation | None = None, **values: Any) -> str:
     here = services()
     models = here.catalog.models()
     chosen = model if model in models else models[0]
+    if open_one:
+        values |= {"title": open_one.title, "conversation": open_one.id}
+    values |= beside(open_one)
     return render_template("chat.html", models=models, model=chosen, limit=here.settings.max_prompt_chars, **values)
 
 

@@ -10,20 +10,23 @@ from flask import current_app
 
 from answers.channels import Channels
 from answers.follow import Follower
+from answers.hidden import Hidden
+from answers.imports import Imports
 from answers.journal import Journal
 from answers.producers import Producers
 from answers.readers import Readers, TextOf
 from answers.recovery import Recovery
 from answers.room import Room
+from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tree import new_id
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import Draining, TooManyAnswers
+from relay.errors import Draining, NotFound, TooManyAnswers
 from relay.passthrough import relay
 from relay.pipe import fill, to_reader
 from relay.settings import Settings
-from web.news import as_json, tell
+from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
 
 
@@ -38,6 +41,9 @@ class Services:
     follower: Follower
     channels: Channels
     store: Store
+    hidden: Hidden
+    imports: Imports
+    shares: Shares
     room: Room
     producers: Producers
     recovery: Recovery
@@ -54,13 +60,15 @@ class Services:
         given = more.get("answer")
         answer = given or new_id()
         if given and (known := self.store.answer(given)):
+            if known.within.deleted_us is not None:
+                raise NotFound(f"the conversation of {given} is deleted")
             return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
         if not self.room.take(user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
         _, name = self.catalog.find(model)
         row = self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
         change = "changed" if more.get("conversation") else "created"
-        tell(self.channels, user, change, as_json(row.within))
+        tell_of_answer(self.channels, row, change)
         return row
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:

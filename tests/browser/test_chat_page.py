@@ -62,11 +62,11 @@ def test_the_answer_types_itself_and_tells_how_fast(open_chat: Open, slow: Serve
     chat = open_chat(slow)
     chat.ask("What is love?")
     chat.begins()
-    assert POEM.startswith(chat.answer.text_content() or "?")
+    assert POEM.startswith(chat.text() or "?")
     expect(chat.state).to_have_text("Writing…")
     chat.is_done()
     expect(chat.state).to_have_text(re.compile(r"Done · first word after [\d.]+ s · [\d.]+ tokens/s"))
-    expect(chat.page.get_by_role("status")).to_contain_text("Done")
+    expect(chat.page.get_by_role("main").get_by_role("status")).to_contain_text("Done")
 
 
 def test_stop_ends_the_answer_and_the_model_servers_work(
@@ -271,7 +271,7 @@ def test_without_javascript_the_answer_streams_into_the_page(open_chat: Open, sl
     expect(chat.page.get_by_text("It goes on if you leave this page.")).to_be_visible()
     assert chat.prompt.count() == 0
     expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
-    assert chat.answer.text_content() == POEM
+    assert chat.text() == POEM
     expect(chat.page.get_by_text("It goes on if you leave this page.")).to_be_hidden()
 
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { stillFollowing } from '../../static/js/chat/follow.js';
-import { isSend, mistake } from '../../static/js/chat/keys.js';
+import { isCancel, isSend, mistake, shortcutOf } from '../../static/js/chat/keys.js';
+import { duration } from '../../static/js/chat/numbers.js';
 
 const ENTER = { key: 'Enter', shiftKey: false, isComposing: false, keyCode: 13 };
 
@@ -16,6 +17,31 @@ test('the Enter that ends a composition never sends, in Safari neither', () => {
   assert.equal(isSend({ ...ENTER, isComposing: true }), false);
   assert.equal(isSend({ ...ENTER, keyCode: 229 }), false);
 });
+
+test('Esc cancels, but not while an input method composes', () => {
+  assert.equal(isCancel({ key: 'Escape' }), true);
+  assert.equal(isCancel({ key: 'Escape', isComposing: true }), false);
+  assert.equal(isCancel({ key: 'Escape', keyCode: 229 }), false);
+});
+
+test('single keys are short for something, but not in a field or with Ctrl', () => {
+  const inField = { closest: (selector) => selector.includes('textarea') };
+  assert.equal(shortcutOf({ key: '?', shiftKey: true }), 'help');
+  assert.equal(shortcutOf({ key: 'x' }), undefined);
+  assert.equal(shortcutOf({ key: 'n', ctrlKey: true }), undefined);
+  assert.equal(shortcutOf({ key: 'n', target: inField }), undefined);
+});
+
+const DURATIONS = [
+  [3.9, 'en', '3s'],
+  [65, 'en', '1m 5s'],
+  [65, 'zh-Hans', '1分钟 5秒'],
+  [0, 'zh-Hant', '0 秒'],
+];
+
+for (const [seconds, lang, words] of DURATIONS) {
+  test(`duration: ${seconds} in ${lang}`, () => assert.equal(duration(seconds, lang), words));
+}
 
 test('a question is counted in code points, as the server counts', () => {
   const t = (key, { length } = {}) => `${key} ${length ?? ''}`.trim();

@@ -19,6 +19,13 @@ test('a good end tells the time to the first word and the speed', () => {
   assert.equal(endWords(done, sayIn('zh-Hans'), 'zh-Hans'), '已完成 · 0.35 秒后出现第一个字 · 每秒 1,234.6 个 token');
 });
 
+test('a good end tells how many tokens there were', () => {
+  const figures = { state: 'complete', usage: { prompt_tokens: 12, completion_tokens: 3456 } };
+  assert.equal(endWords(figures, t, 'en'), 'Done · 12 tokens read, 3,456 written');
+  assert.equal(endWords({ ...figures, usage: { completion_tokens: 7 } }, t, 'en'), 'Done · 7 tokens written');
+  assert.equal(endWords(figures, sayIn('zh-Hant'), 'zh-Hant'), '已完成 · 讀入 12、寫出 3,456 個 token');
+});
+
 test('what is not known is not said', () => {
   assert.equal(endWords({ state: 'complete', ttft_ms: null, tokens_per_s: null }, t, 'en'), 'Done');
   assert.equal(endWords({ ...done, finish_reason: 'length', ttft_ms: null, tokens_per_s: null }, t, 'en'), t('live.length'));

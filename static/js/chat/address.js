@@ -1,7 +1,7 @@
 // The address of a conversation: what a reload, a second tab and a bookmark open.
 
-/** Show it in the place of the present one, so that Back leads where it led before. */
+/** Show that of its newest branch in the place of the present one, so that Back leads where it led before. */
 export function showAddress(conversation) {
   const path = `/c/${conversation}`;
-  if (conversation && location.pathname !== path) history.replaceState(null, '', path);
+  if (conversation && location.pathname + location.search + location.hash !== path) history.replaceState(null, '', path);
 }

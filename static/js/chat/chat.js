@@ -1,65 +1,115 @@
-// One answer at a time: Send, Stop, Restart, Retry, Continue. Leaving the page stops nothing.
+// What is asked, and where: Send, Stop, Restart, Retry, Continue, Edit, Regenerate, and questions that wait.
+// Leaving the page stops nothing.
 
 import { Answer } from '../answers/answer.js';
 import { showAddress } from './address.js';
+import { showSteps } from './steps.js';
+import { Turns } from './turns.js';
+
+const HELD = { stopped: 'queue.stopped', complete: 'queue.elsewhere' };
 
 export class Chat {
+  onConversation = () => {}; // the conversation has got its id
   #transcript;
   #composer;
-  #running = null; // the answer that is followed
-  #newest = null; // the exchange whose turn it is, or comes next
-  #turn = Promise.resolve(); // ends with the answer that is followed
+  #queue;
+  #settings;
+  #speech;
+  #t;
+  #turns = new Turns();
 
-  constructor(transcript, composer) {
-    this.#transcript = transcript;
-    this.#composer = composer;
-    composer.onSend = (prompt) => this.#ask(transcript.add(prompt));
-    composer.onStop = () => this.#stop();
-    composer.onRestart = () => this.#ask(transcript.last);
-    transcript.onRetry = (exchange) => this.#ask(exchange);
-    transcript.onContinue = (exchange) => this.#run(exchange, () => exchange.answer.continue());
+  constructor({ transcript, composer, queue, settings, speech }, t) {
+    [this.#transcript, this.#composer, this.#queue] = [transcript, composer, queue];
+    [this.#settings, this.#speech, this.#t] = [settings, speech, t];
+    this.#listen();
     composer.restartable = Boolean(transcript.last);
-    if (transcript.last?.root.dataset.state === 'running') this.#run(transcript.last, () => transcript.last.answer);
+    this.#takeOver(transcript.last);
   }
 
-  /** Ask the question of an exchange (again): a new answer. */
-  #ask(exchange) {
-    this.#run(exchange, () => {
+  /** The id of the conversation; empty before its first question. */
+  get conversation() {
+    return this.#transcript.conversation;
+  }
+
+  /** The id of the newest answer that is shown; undefined before the first. */
+  get leaf() {
+    return this.#transcript.leaf;
+  }
+
+  /** Wait until no answer is followed. */
+  whenFree() {
+    return this.#turns.ended();
+  }
+
+  /** Tell the state of an answer as it is shown; undefined if it is not. */
+  stateOf(answer) {
+    return this.#transcript.find(answer)?.root.dataset.state;
+  }
+
+  /** Show what other tabs have asked or continued: exchanges as the server writes them now. */
+  adopt(roots) {
+    if (this.#turns.busy) return;
+    const newest = this.#transcript.adopt(roots);
+    this.#composer.restartable = Boolean(this.#transcript.last);
+    if (newest?.root.dataset.state === 'running') this.#run(newest, () => newest.answer);
+  }
+
+  #listen() {
+    const [transcript, composer, turns] = [this.#transcript, this.#composer, this.#turns];
+    composer.onSend = (prompt) => (turns.busy ? composer.say(this.#queue.add(prompt)) : this.#ask(transcript.add(prompt)));
+    composer.onStop = () => turns.stop();
+    composer.onRestart = () => this.#ask(transcript.last);
+    transcript.onRetry = (exchange) => this.#ask(exchange);
+    transcript.onAgain = (exchange, model) => this.#ask(exchange, { model: model ?? composer.offered(exchange.model) });
+    transcript.onEdit = (exchange, prompt) => this.#ask(exchange.rewrite(prompt));
+    transcript.onContinue = (exchange) => this.#run(exchange, () => exchange.answer.continue());
+    transcript.onSay = (words) => composer.say(words);
+    this.#queue.onGo = () => turns.busy || this.#next();
+    turns.onEvent = (exchange, event) => this.#show(exchange, event);
+    turns.onRefusal = (exchange, refusal) => this.#refused(exchange, refusal);
+    turns.onEnd = (end) => this.#settle(end);
+  }
+
+  /** Go on where the server's page has left off. */
+  #takeOver(last) {
+    const { state } = last?.root.dataset ?? {};
+    if (state === 'running') this.#run(last, () => last.answer);
+    else this.#settle(last ? { state } : {});
+  }
+
+  /** Ask the question of an exchange (again): a new answer, behind which there is nothing yet. */
+  #ask(exchange, more = {}) {
+    const model = more.model || this.#composer.model;
+    this.#transcript.endWith(exchange);
+    this.#run(exchange, async () => {
       exchange.clear();
-      return new Answer({ ...this.#transcript.place(exchange), model: this.#composer.model });
+      this.#transcript.conversation = await this.#settings.place(this.#transcript.conversation);
+      return new Answer({ ...this.#transcript.place(exchange), ...more, model });
     });
   }
 
-  /** Follow an answer; one that still runs is stopped first. `take` gives it when its turn has come. */
   #run(exchange, take) {
-    this.#stop();
-    const turn = (this.#newest = {});
-    this.#turn = this.#turn.then(() => turn === this.#newest && this.#follow(exchange, take()));
-  }
-
-  /** What a refused stop is about, the answer's own events tell. */
-  #stop() {
-    this.#running?.stop().catch(() => {});
-  }
-
-  async #follow(exchange, answer) {
-    this.#begin(exchange, answer);
-    try {
-      for await (const event of answer) {
-        if (event.type === 'open') showAddress((this.#transcript.conversation = event.conversation));
-        this.#composer.say(exchange.show(event));
-      }
-    } catch (refusal) {
-      this.#refused(exchange, refusal);
-    }
-    this.#settle();
-  }
-
-  #begin(exchange, answer) {
-    this.#running = answer;
     this.#composer.busy = true;
     this.#composer.restartable = true;
-    this.#composer.say(exchange.begin(answer));
+    this.#queue.hold('');
+    this.#turns.run(exchange, take);
+  }
+
+  #show(exchange, event) {
+    if (event.type === 'begin') this.#speech.begin();
+    if (event.type === 'open') this.#opened(exchange, event);
+    this.#speech.take(event);
+    this.#composer.say(exchange.show(event));
+  }
+
+  #opened(exchange, { conversation, answer }) {
+    this.#transcript.conversation = conversation;
+    showAddress(conversation);
+    this.#composer.moved(conversation);
+    this.#settings.moved(conversation);
+    this.#queue.follow(conversation, answer);
+    this.onConversation();
+    if (exchange.asked > 1) showSteps(exchange.root, conversation, answer);
   }
 
   #refused(exchange, refusal) {
@@ -69,9 +119,17 @@ export class Chat {
     this.#composer.refuse(exchange.prompt, refusal.detail);
   }
 
-  #settle() {
-    this.#running = null;
+  #settle(end) {
     this.#composer.busy = false;
     this.#composer.restartable = Boolean(this.#transcript.last);
+    const goesOn = end?.state === 'complete' && this.#queue.belongsBehind(this.#transcript.last?.answer.id);
+    if (goesOn) this.#next();
+    else this.#queue.hold(this.#t(HELD[end?.state] ?? 'queue.failed'));
+  }
+
+  /** Ask the first question that waits. The reader may be elsewhere in the page, and is left there. */
+  #next() {
+    const next = this.#queue.take();
+    if (next) this.#ask(this.#transcript.add(next.prompt, false), { answer: next.answer });
   }
 }

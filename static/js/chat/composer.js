@@ -1,7 +1,7 @@
 // The composer: sends what stands in its field, and says how the answer fares.
 
-import { keepDraft } from './draft.js';
-import { isSend } from './keys.js';
+import { Draft } from './draft.js';
+import { isCancel, isSend } from './keys.js';
 import { QuestionField } from './question_field.js';
 
 export class Composer {
@@ -10,35 +10,50 @@ export class Composer {
   onRestart = () => {};
   #form;
   #field;
+  #draft;
   #part;
-  #busy = false;
 
-  constructor(form, t) {
+  constructor(form, conversation, t) {
     this.#form = form;
     this.#part = (name) => form.querySelector(`[data-${name}]`);
+    this.#draft = new Draft(form.elements.prompt, draftKey(conversation));
     this.#field = new QuestionField(form.elements.prompt, this.#part('field-error'), Number(form.dataset.limit), t);
-    keepDraft(form.elements.model, 'talkabout.model');
+    new Draft(form.elements.model, 'talkabout.model');
     this.#listen();
     this.#part('hint').hidden = false;
-    if (matchMedia('(hover: hover)').matches) this.#field.focus();
+    if (matchMedia('(hover: hover)').matches) this.focus();
   }
 
   get model() {
     return this.#form.elements.model.value;
   }
 
-  /** While an answer runs, Stop stands in the place of Send. */
+  /** Give a model back if it can still be chosen. */
+  offered(model) {
+    return Array.from(this.#form.elements.model.options, ({ value }) => value).find((value) => value === model);
+  }
+
+  /** While an answer runs it can be stopped; what is sent then waits. */
   set busy(busy) {
-    const held = this.#form.contains(document.activeElement);
-    this.#busy = busy;
-    this.#part('send').hidden = busy;
-    this.#part('stop').hidden = !busy;
-    if (held) this.#field.focus(); // the button that was pressed may have gone
+    const stop = this.#part('stop');
+    const held = stop === document.activeElement;
+    stop.hidden = !busy;
+    this.#form.dataset.busy = String(busy);
+    if (held && !busy) this.focus(); // the button that was pressed has gone
   }
 
   /** Offer to ask the last question again, or not. */
   set restartable(restartable) {
     this.#part('restart').hidden = !restartable;
+  }
+
+  focus() {
+    this.#field.focus();
+  }
+
+  /** The conversation has got its id. */
+  moved(conversation) {
+    this.#draft.move(draftKey(conversation));
   }
 
   /** Say the state to whoever listens to the page. */
@@ -61,12 +76,21 @@ export class Composer {
     this.#form.elements.prompt.addEventListener('keydown', (event) => isSend(event) && this.#submit(event));
     this.#part('stop').addEventListener('click', () => this.onStop());
     this.#part('restart').addEventListener('click', () => this.onRestart());
-    addEventListener('keydown', (event) => event.key === 'Escape' && !event.isComposing && this.onStop());
+    addEventListener('keydown', (event) => isCancel(event) && !isElsewhere() && this.onStop());
   }
 
   #submit(event) {
     event.preventDefault();
-    const prompt = this.#busy ? null : this.#field.take();
-    if (prompt) this.onSend(prompt);
+    const prompt = this.#field.take();
+    if (prompt !== null) this.onSend(prompt);
   }
+}
+
+/** Esc closes what is open before it stops an answer. */
+function isElsewhere() {
+  return Boolean(document.querySelector('dialog[open]'));
+}
+
+function draftKey(conversation) {
+  return `talkabout.draft.${conversation}`;
 }

@@ -1,10 +1,27 @@
 // What was typed and chosen outlives a reload of this tab.
 
-/** Keep the value of a field in the session's storage, and put back what was kept. */
-export function keepDraft(field, key) {
-  const kept = attempt(() => sessionStorage.getItem(key));
-  if (kept) choose(field, kept);
-  field.addEventListener('input', () => attempt(() => sessionStorage.setItem(key, field.value)));
+import { keep, kept } from './kept.js';
+
+/** A field's value, kept under a key that may change: a conversation gets its id while its first question is asked. */
+export class Draft {
+  #field;
+  #key;
+
+  constructor(field, key) {
+    this.#field = field;
+    this.#key = key;
+    const before = kept(key);
+    if (before) choose(field, before);
+    field.addEventListener('input', () => keep(this.#key, field.value));
+  }
+
+  /** Go on under another key. */
+  move(key) {
+    if (key === this.#key) return;
+    keep(this.#key, '');
+    this.#key = key;
+    keep(key, this.#field.value);
+  }
 }
 
 /** Set a value; a choice that is no longer offered is left alone. */
@@ -12,13 +29,4 @@ function choose(field, value) {
   const before = field.value;
   field.value = value;
   if (field.value !== value) field.value = before;
-}
-
-/** Storage may be forbidden by the browser; then there are no drafts. */
-function attempt(use) {
-  try {
-    return use();
-  } catch {
-    return null;
-  }
 }

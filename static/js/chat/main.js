@@ -1,21 +1,47 @@
 // The chat page: finds its parts and puts them together.
 
+import { loadMarkdown } from '../markdown/libraries.js';
 import { messagesFrom } from '../messages.js';
+import { bindSidebar } from '../sidebar/sidebar.js';
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
+import { editor } from './editing.js';
 import { Follow } from './follow.js';
+import { Queue } from './queue.js';
+import { Settings } from './settings.js';
+import { Shortcuts } from './shortcuts.js';
+import { Speech } from './speech.js';
 import { Transcript } from './transcript.js';
 
+const part = (name) => document.querySelector(`[data-${name}]`);
 const t = messagesFrom(document.body);
-const form = document.querySelector('[data-composer]');
-const follow = new Follow(document.scrollingElement, document.querySelector('[data-end]'));
-const transcript = new Transcript(document.querySelector('[data-transcript]'), t, follow);
-const composer = new Composer(form, t);
+const form = part('composer');
+const follow = new Follow(document.scrollingElement, part('end'));
+const edit = editor(part('edit-template'), Number(form.dataset.limit), t);
+const transcript = new Transcript(part('transcript'), t, follow, edit);
+const { conversation } = transcript;
+const composer = new Composer(form, conversation, t);
+const queue = new Queue(part('queue'), conversation, edit, t);
+const settings = new Settings(part('settings'), part('settings-open'), conversation, t);
+const speech = new Speech(part('speech'), t('live.code'));
 
-new Chat(transcript, composer);
-new ResizeObserver(() => follow.settle()).observe(form);
+const chat = new Chat({ transcript, composer, queue, settings, speech }, t);
+const sidebar = bindSidebar(part('sidebar'), chat);
+new Shortcuts(part('keys'), part('keys-open'), {
+  new: () => location.assign('/'),
+  search: () => sidebar?.search(),
+  write: () => composer.focus(),
+  copy: () => transcript.last?.tools.copy(),
+  edit: () => transcript.last?.tools.edit(),
+});
+const settle = new ResizeObserver(() => follow.settle());
+[form, part('queue')].forEach((element) => settle.observe(element));
 
-document.querySelector('[data-examples]')?.addEventListener('submit', (event) => {
+part('examples')?.addEventListener('submit', (event) => {
   event.preventDefault();
   composer.fill(event.submitter.value);
 });
+
+// What the first answer will need comes when the page has nothing else to do; if it does not come, answers stay plain.
+const idle = globalThis.requestIdleCallback ?? ((run) => setTimeout(run, 500));
+addEventListener('load', () => idle(() => loadMarkdown().catch(() => {})));

@@ -1,6 +1,5 @@
-// The field for the question: keeps its draft, grows with it, says what is wrong with it.
+// A field for a question: grows with it, says what is wrong with it.
 
-import { keepDraft } from './draft.js';
 import { mistake } from './keys.js';
 
 const GROWS_BY_ITSELF = CSS.supports('field-sizing', 'content');
@@ -16,7 +15,6 @@ export class QuestionField {
     this.#error = error;
     this.#limit = limit;
     this.#t = t;
-    keepDraft(field, 'talkabout.draft');
     field.addEventListener('input', () => this.#changed());
     this.#grow();
   }
@@ -25,13 +23,18 @@ export class QuestionField {
     this.#field.focus({ preventScroll: true });
   }
 
-  /** Take the question out to send it; null, with the reason at the field, if it cannot be sent. */
-  take() {
+  /** Give the question to send it; null, with the reason at the field, if it cannot be sent. */
+  read() {
     const prompt = this.#field.value;
     const wrong = mistake(prompt, this.#limit, this.#t);
     this.#mark(wrong);
-    if (wrong) return null;
-    this.#set('');
+    return wrong ? null : prompt;
+  }
+
+  /** Give the question as `read` does, and empty the field. */
+  take() {
+    const prompt = this.read();
+    if (prompt !== null) this.#set('');
     return prompt;
   }
 

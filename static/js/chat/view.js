@@ -1,5 +1,7 @@
-// The parts of an exchange in the page. Text goes in as text; the page is written to at most once per frame.
+// The parts of an exchange in the page. A question is text, an answer and its reasoning are Markdown; the page is written
+// to at most once per frame.
 
+import { Rendering } from '../markdown/rendering.js';
 import { Writer } from './writer.js';
 
 export class View {
@@ -7,12 +9,16 @@ export class View {
   #follow;
   #writer;
   #part;
+  #answer;
+  #reasoning;
 
   constructor(root, follow) {
     this.#root = root;
     this.#follow = follow;
     this.#part = (name) => root.querySelector(`[data-${name}]`);
     this.#writer = new Writer((change) => follow.keep(change));
+    this.#answer = this.#rendering('answer');
+    this.#reasoning = this.#rendering('reasoning-text');
     this.#part('stop-hint').remove();
   }
 
@@ -20,10 +26,9 @@ export class View {
     return this.#part('question').textContent;
   }
 
-  /** What is shown of the answer. */
+  /** The answer so far, as it was written. */
   get text() {
-    this.#writer.flush();
-    return { content: this.#part('answer').textContent, reasoning: this.#part('reasoning-text').textContent };
+    return { content: this.#answer.text, reasoning: this.#reasoning.text };
   }
 
   begin() {
@@ -34,17 +39,16 @@ export class View {
 
   /** Append what came. */
   write({ content, reasoning }) {
-    this.#writer.write(this.#part('reasoning-text'), reasoning);
-    this.#writer.write(this.#part('answer'), content);
+    this.#reasoning.append(reasoning);
+    this.#answer.append(content);
     if (reasoning) this.#part('reasoning').hidden = false;
   }
 
   /** Show another text in the place of all that is shown. */
   replace({ content, reasoning }) {
-    this.#writer.empty(this.#part('reasoning-text'));
-    this.#writer.empty(this.#part('answer'));
+    this.#reasoning.replace(reasoning);
+    this.#answer.replace(content);
     this.#part('reasoning').hidden = !reasoning;
-    this.write({ content, reasoning });
   }
 
   /** Show the state in words; gives them. */
@@ -55,6 +59,8 @@ export class View {
 
   /** Show how the answer ended; gives the words for it. What is `unfinished` can be continued. */
   end({ state, words, error, unfinished }) {
+    this.#reasoning.end();
+    this.#answer.end();
     this.#writer.flush();
     this.#follow.keep(() => {
       this.#root.dataset.state = state;
@@ -63,6 +69,10 @@ export class View {
       this.#show('error-text', 'error', error);
     });
     return error || words;
+  }
+
+  #rendering(name) {
+    return new Rendering(this.#part(name), (rendering) => this.#writer.wake(rendering));
   }
 
   #show(text, box, words) {

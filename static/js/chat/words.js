@@ -1,5 +1,7 @@
 // Pure: states and failures in words. `t` says a message in the page's language, `lang` writes its numbers.
 
+import { number } from './numbers.js';
+
 const PHASES = {
   connecting: 'live.connecting',
   waiting: 'live.waiting',
@@ -25,7 +27,7 @@ export function phaseWords(phase, t) {
 /** Say when the connection is tried again, and why it is not there, if that is known. */
 export function reconnectingWords({ seconds, status }, t, lang, online = true) {
   const why = status ? t(STATUSES[status]) : !online && t('live.offline');
-  const time = number(Math.ceil(seconds), lang, 0);
+  const time = number(Math.ceil(seconds), lang);
   return [why, t('live.reconnecting', { time })].filter(Boolean).join(' ');
 }
 
@@ -36,7 +38,15 @@ export function endWords(end, t, lang) {
   const words = [t(end.finish_reason === 'length' ? 'live.length' : 'live.complete')];
   if (end.ttft_ms != null) words.push(t('live.first', { time: number(end.ttft_ms / 1000, lang, 2) }));
   if (end.tokens_per_s) words.push(t('live.speed', { speed: number(end.tokens_per_s, lang, 1) }));
-  return words.join(' · ');
+  return [...words, usageWords(end.usage, t, lang)].filter(Boolean).join(' · ');
+}
+
+/** Say how many tokens were read and written; empty if that is not known. */
+function usageWords(usage, t, lang) {
+  const { prompt_tokens: read, completion_tokens: written } = usage ?? {};
+  if (!written) return '';
+  const values = { read: number(read ?? 0, lang), written: number(written, lang) };
+  return t(read ? 'live.usage' : 'live.written', values);
 }
 
 /** Say what went wrong, and why; empty if nothing did. */
@@ -53,9 +63,5 @@ function reason({ refusal, error }, t, lang, online) {
 function refusalWords({ status, retryAfterS }, t, lang, online) {
   if (!status) return t(online ? 'live.unreachable' : 'live.offline');
   const words = t(STATUSES[status] ?? 'live.refused', { status });
-  return retryAfterS ? `${words} ${t('live.wait', { time: number(retryAfterS, lang, 0) })}` : words;
-}
-
-function number(value, lang, maximumFractionDigits) {
-  return new Intl.NumberFormat(lang, { maximumFractionDigits }).format(value);
+  return retryAfterS ? `${words} ${t('live.wait', { time: number(retryAfterS, lang) })}` : words;
 }

@@ -1,9 +1,10 @@
-// Text that types itself: what arrives between two frames goes into the page together.
+// What arrives between two frames goes into the page together, and never takes longer than a frame has room for.
+
+const FRAME_MS = 8;
 
 export class Writer {
   #apply;
-  #waiting = new Map(); // element -> text that is not yet in the page
-  #emptied = new Set(); // elements whose text goes before that
+  #waiting = new Set(); // renderings that have something to do
   #frame = 0;
 
   /** `apply` makes a change to the page (and keeps the reader's place meanwhile). */
@@ -11,38 +12,23 @@ export class Writer {
     this.#apply = apply;
   }
 
-  /** Append text to an element, with the next frame. */
-  write(element, text) {
-    if (text) this.#wait(element, (this.#waiting.get(element) ?? '') + text);
+  /** Have a rendering go on, with the next frame. */
+  wake(rendering) {
+    this.#waiting.add(rendering);
+    this.#frame ||= requestAnimationFrame(() => this.flush());
   }
 
-  /** Empty an element, with the next frame, together with what is appended until then. */
-  empty(element) {
-    this.#emptied.add(element);
-    this.#wait(element, '');
-  }
-
-  /** Put everything that waits into the page now; frames stand still in a hidden tab. */
+  /** Put into the page what there is time for; the rest comes with the next frames, which stand still in a hidden tab. */
   flush() {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     if (this.#waiting.size) this.#apply(() => this.#write());
   }
 
-  #wait(element, text) {
-    this.#waiting.set(element, text);
-    this.#frame ||= requestAnimationFrame(() => this.flush());
-  }
-
   #write() {
-    this.#emptied.forEach((element) => element.replaceChildren());
-    this.#waiting.forEach(append);
-    this.#emptied.clear();
+    const all = [...this.#waiting];
     this.#waiting.clear();
+    const deadline = performance.now() + FRAME_MS;
+    for (const rendering of all) if (rendering.step(deadline)) this.wake(rendering);
   }
-}
-
-function append(text, element) {
-  if (!element.firstChild) element.append('');
-  element.firstChild.appendData(text);
 }

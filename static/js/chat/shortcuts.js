@@ -1,0 +1,46 @@
+// Single keys that do something, outside of fields; a dialog lists them, and can switch them off (WCAG 2.1.4).
+
+import { shortcutOf } from './keys.js';
+
+const OFF = 'talkabout.keys';
+
+export class Shortcuts {
+  #dialog;
+  #actions;
+  #on;
+
+  /** `opener` is the button for those who do not know of `?`. */
+  constructor(dialog, opener, actions) {
+    this.#dialog = dialog;
+    this.#actions = { ...actions, help: () => dialog.showModal() };
+    this.#on = dialog.querySelector('[data-keys-on]');
+    this.#on.checked = kept() !== 'off';
+    this.#on.addEventListener('change', () => keep(this.#on.checked ? 'on' : 'off'));
+    opener.addEventListener('click', () => dialog.showModal());
+    dialog.querySelector('[data-close]').addEventListener('click', () => dialog.close());
+    addEventListener('keydown', (event) => this.#press(event));
+  }
+
+  #press(event) {
+    const action = this.#on.checked && !document.querySelector('dialog[open]') && this.#actions[shortcutOf(event)];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+}
+
+function kept() {
+  try {
+    return localStorage.getItem(OFF);
+  } catch {
+    return null; // the browser forbids it
+  }
+}
+
+function keep(value) {
+  try {
+    localStorage.setItem(OFF, value);
+  } catch {
+    // the browser forbids it: it holds until the page is left
+  }
+}

@@ -1,0 +1,33 @@
+// The button of a block of code copies it, and says so for a moment.
+
+import { word } from './parts.js';
+
+const SAID_MS = 2000;
+
+/** Serve all copy buttons in an element, those that come later too. */
+export function bindCopying(element) {
+  element.addEventListener('click', ({ target }) => {
+    const button = target.closest('[data-copy]');
+    if (button) copy(button, button.closest('[data-code]').querySelector('code'));
+  });
+}
+
+async function copy(button, code) {
+  if (await written(code.textContent)) say(button);
+  else getSelection().selectAllChildren(code); // then a key copies it
+}
+
+async function written(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function say(button) {
+  const before = word('copy');
+  button.textContent = word('copied');
+  setTimeout(() => (button.textContent = before), SAID_MS);
+}

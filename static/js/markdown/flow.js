@@ -1,0 +1,142 @@
+// The blocks of a text in the page: those that are finished stay as they are, only the last ones are parsed again.
+
+import { Colours } from './colours.js';
+import { cut, LONG_CHARS } from './cut.js';
+import { dress } from './dress.js';
+import { fenceOf } from './fence.js';
+import { prepareFormulas, putFormulas, setFormulas } from './formulas.js';
+import { Outline } from './outline.js';
+import { patch } from './patch.js';
+import { References } from './references.js';
+import { mend } from './tail.js';
+
+const WINDOW_CHARS = 2 * LONG_CHARS; // so much is parsed at once
+
+export class Flow {
+  at = 0; // how far the text is finished
+  #element;
+  #grammar;
+  #wake;
+  #open = []; // what may still change: { raw, nodes }
+  #carry = ''; // stands before what comes: the head of a table that was cut
+  #fence = null;
+  #outline = new Outline();
+  #references = new References();
+  #colours;
+  #formulas = 'none'; // or 'loading', 'waiting'
+
+  constructor(element, grammar, wake) {
+    this.#element = element;
+    this.#grammar = grammar;
+    this.#wake = wake;
+    this.#colours = new Colours(wake);
+  }
+
+  /** Bring the page one step nearer to the text, in front of the node `end`; gives whether there are more steps. */
+  advance(source, ended, end) {
+    if (!this.at) this.at = Math.max(source.search(/\S/), 0); // blanks at the beginning mean nothing
+    if (this.#fence) return this.#goOn(source, ended);
+    const next = source.slice(this.at, this.at + WINDOW_CHARS);
+    const text = next && this.#carry + next;
+    const whole = this.at + WINDOW_CHARS >= source.length;
+    const blocks = this.#parse(ended || !whole ? text : mend(text));
+    this.#place(blocks, end);
+    const last = blocks.findLastIndex(({ type }) => type !== 'space');
+    if (this.#enterFence(blocks[last], last, end)) return true;
+    if (last === 0 && text.length > LONG_CHARS) return this.#cut(text, end);
+    this.#finish((last < 0 && !whole) || (ended && blocks[last]?.type === 'def') ? blocks.length : last);
+    if (whole && ended) this.#open.forEach((each) => this.#colours.add(each.nodes));
+    return !whole;
+  }
+
+  /** Set formulas and colours until a time; gives whether some are left. */
+  embellish(deadline) {
+    const left = this.#colours.set(deadline);
+    if (this.#formulas !== 'waiting') return left;
+    this.#formulas = setFormulas(this.#element, deadline) ? 'waiting' : 'none';
+    return left || this.#formulas === 'waiting';
+  }
+
+  #parse(text) {
+    const blocks = this.#grammar.blocks(text, this.#references.links);
+    this.#grammar.level(blocks, this.#outline.copy());
+    return blocks;
+  }
+
+  #place(blocks, end) {
+    const before = this.#open;
+    const after = (index) => before.slice(index + 1).flatMap(({ nodes }) => nodes)[0] ?? end;
+    this.#open = blocks.map((block, index) => this.#put(block, before[index], after(index)));
+    before.slice(blocks.length).forEach(({ nodes }) => nodes.forEach((node) => node.remove()));
+  }
+
+  #put(block, there = { nodes: [] }, end = null) {
+    if (there.raw === block.raw) return { ...there, block };
+    const fresh = block.type === 'space' ? [] : this.#make(block);
+    return { raw: block.raw, block, nodes: patch(this.#element, there.nodes, fresh, end) };
+  }
+
+  #make(block) {
+    const fragment = dress(this.#grammar.nodes(block));
+    if (putFormulas(fragment)) this.#needFormulas();
+    return [...fragment.children]; // without the line feeds between them
+  }
+
+  #needFormulas() {
+    if (this.#formulas === 'none') prepareFormulas(() => {
+      this.#formulas = 'waiting';
+      this.#wake();
+    });
+    if (this.#formulas === 'none') this.#formulas = 'loading';
+  }
+
+  /** The first blocks will not change any more. */
+  #finish(count) {
+    for (const { raw, block, nodes } of this.#open.splice(0, Math.max(count, 0))) {
+      this.at += raw.length - this.#carry.length;
+      this.#carry = '';
+      this.#colours.add(nodes);
+      const outline = this.#outline.copy();
+      this.#grammar.level([block], this.#outline);
+      for (const each of this.#references.learn({ block, nodes, outline })) this.#again(each);
+    }
+  }
+
+  /** Make a finished block anew: an address that it names has come. */
+  #again(finished) {
+    const [block] = this.#grammar.blocks(finished.block.raw, this.#references.links);
+    this.#grammar.level([block], finished.outline.copy());
+    finished.nodes = patch(this.#element, finished.nodes, this.#make(block), finished.nodes.at(-1)?.nextSibling);
+    this.#colours.add(finished.nodes);
+  }
+
+  /** Finish the first part of a block that has become long. */
+  #cut(text, end) {
+    const { at, carry } = cut(this.#parse(text)[0]);
+    this.#place(this.#parse(text.slice(0, at)), end);
+    this.#finish(this.#open.length);
+    this.#carry = carry;
+    return true;
+  }
+
+  #enterFence(block, index, end) {
+    const at = this.at - this.#carry.length + this.#open.slice(0, index).reduce((sum, { raw }) => sum + raw.length, 0);
+    this.#fence = fenceOf(block, at);
+    if (!this.#fence) return false;
+    this.#finish(index);
+    const open = this.#open.flatMap(({ nodes }) => nodes);
+    this.#element.insertBefore(this.#fence.block.figure, open[0] ?? end);
+    open.forEach((node) => node.remove());
+    this.#open = [];
+    return true;
+  }
+
+  #goOn(source, ended) {
+    const more = this.#fence.advance(source, ended);
+    this.at = this.#fence.at;
+    const { done, block } = this.#fence;
+    if (done || ended) this.#colours.add([block.figure]);
+    if (done) this.#fence = null;
+    return more;
+  }
+}

@@ -1,0 +1,51 @@
+// Markdown into blocks, and blocks into clean nodes.
+
+import { clean } from './clean.js';
+import { SYNTAX } from './syntax.js';
+
+const TOO_DEEP = /^(?:[ \t]*(?:>|[-*+][ \t]|\d{1,9}[.)][ \t])){24}/m; // a parser that calls itself has a bottom
+
+export class Grammar {
+  #marked;
+  #purify;
+
+  constructor({ Marked, purify }) {
+    this.#marked = new Marked(SYNTAX);
+    this.#purify = purify;
+  }
+
+  /** Split a text into its top-level blocks (marked's tokens). `links` are the targets that `[text][name]` may name. */
+  blocks(text, links = {}) {
+    if (TOO_DEEP.test(text)) return [asText(text)];
+    try {
+      const lexer = new this.#marked.Lexer(this.#marked.defaults);
+      Object.assign(lexer.tokens.links, links);
+      const blocks = lexer.lex(text);
+      return text.startsWith(before(blocks)) ? blocks : [asText(text)]; // of what is finished, nothing may be lost
+    } catch {
+      return [asText(text)];
+    }
+  }
+
+  /** Say how deep the headings of blocks stand in the page. */
+  level(blocks, outline) {
+    this.#marked.walkTokens(blocks, (token) => {
+      if (token.type === 'heading') token.level = outline.level(token.depth);
+    });
+  }
+
+  /** Make the clean nodes of a block. */
+  nodes(block) {
+    return clean(this.#marked.parser([block]), this.#purify);
+  }
+}
+
+/** The text in front of the last block; of that one itself the parser drops blanks. */
+function before(blocks) {
+  const last = blocks.findLastIndex(({ type }) => type !== 'space');
+  return blocks.slice(0, Math.max(last, 0)).map(({ raw }) => raw).join('');
+}
+
+function asText(text) {
+  return { type: 'paragraph', raw: text, text, tokens: [{ type: 'text', raw: text, text }] };
+}

@@ -1,0 +1,13 @@
+// The parts of rendered text that have words or buttons: the server writes them once, into a template.
+
+const template = () => document.querySelector('[data-prose-parts]');
+
+/** Give a copy of a part: `code` or `table`. */
+export function part(name) {
+  return template().content.querySelector(`[data-${name}]`).cloneNode(true);
+}
+
+/** Say one of its words. */
+export function word(name) {
+  return template().dataset[name];
+}

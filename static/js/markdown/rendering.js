@@ -1,0 +1,99 @@
+// Markdown that grows in an element. The raw text is `text`: whoever needs it takes it from there, never from the page.
+// As long as the parser is not there, and for what it has not come to yet, the text stands there as it is.
+
+import { bindCopying } from './copying.js';
+import { Flow } from './flow.js';
+import { Grammar } from './grammar.js';
+import { loadMarkdown } from './libraries.js';
+import { Pen } from './pen.js';
+
+const AFTERWARDS_MS = 6; // for formulas and colours, when the text is done
+
+export class Rendering {
+  text = '';
+  #source = ''; // the text with line feeds only
+  #return = false; // did it end with a carriage return?
+  #element;
+  #wake;
+  #grammar = null;
+  #flow = null;
+  #changed = false;
+  #ended = false;
+  #pen = new Pen();
+  #plain = document.createElement('span');
+
+  /** `wake` is called whenever `step` has something to do; it is best called once per frame. */
+  constructor(element, wake) {
+    this.#element = element;
+    this.#wake = () => wake(this);
+    this.#plain.className = 'prose__plain';
+    element.rendering = this;
+    bindCopying(element);
+    loadMarkdown().then((library) => this.#begin(new Grammar(library)), () => {}); // then it stays plain
+    this.append(element.textContent);
+    element.replaceChildren(this.#plain);
+    this.#showPlain(0);
+  }
+
+  append(text) {
+    if (!text) return;
+    const joined = this.#return && text[0] === '\n' ? text.slice(1) : text;
+    this.#return = text.at(-1) === '\r';
+    this.#source += joined.replace(/\r\n?/g, '\n');
+    this.text += text;
+    this.#change(false);
+  }
+
+  /** Show another text; one that only goes on where this one ends is appended. */
+  replace(text) {
+    if (text.startsWith(this.text)) return this.append(text.slice(this.text.length));
+    this.text = this.#source = '';
+    this.#return = false;
+    this.#restart();
+    return this.append(text);
+  }
+
+  /** Nothing more comes: what is open at the end is no longer hidden or closed. */
+  end() {
+    this.#change(true);
+  }
+
+  /** Bring the page nearer to the text, until a time; gives whether there is more to do. */
+  step(deadline) {
+    if (!this.#flow) return this.#showPlain(0);
+    this.#pen.lift();
+    while (this.#changed && performance.now() < deadline) this.#changed = this.#advance();
+    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length);
+    const left = this.#flow.embellish(deadline + AFTERWARDS_MS);
+    if (!this.#ended) this.#pen.setDown(this.#plain);
+    return left || this.#changed;
+  }
+
+  #advance() {
+    return this.#flow.advance(this.#source, this.#ended, this.#plain);
+  }
+
+  #begin(grammar) {
+    this.#grammar = grammar;
+    this.#element.classList.add('prose');
+    this.#restart();
+  }
+
+  #restart() {
+    this.#element.replaceChildren(this.#plain);
+    this.#flow = this.#grammar && new Flow(this.#element, this.#grammar, this.#wake);
+    this.#change(this.#ended);
+  }
+
+  #change(ended) {
+    this.#ended = ended;
+    this.#changed = true;
+    this.#wake();
+  }
+
+  #showPlain(from) {
+    const rest = this.#source.slice(from);
+    if (this.#plain.textContent !== rest) this.#plain.textContent = rest;
+    return false;
+  }
+}

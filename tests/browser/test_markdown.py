@@ -1,0 +1,170 @@
+"""Answers as rendered Markdown in a real browser: nothing flickers, and what streams ends as what comes at once."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from tests.chat_page import Chat, Open, squeezed
+
+pytestmark = pytest.mark.browser
+
+DATA = Path(__file__).parents[1] / "data"
+ANSWERS = (DATA / "markdown_answers.md").read_text(encoding="utf-8").split("\n%%%\n")
+RENDERING = (DATA / "rendering.js").read_text(encoding="utf-8").partition("\n")[2]
+
+
+def rendered(chat: Chat, pieces: list[str], **more: bool) -> dict[str, Any]:
+    """Render a text that comes in pieces, and give what was shown after each, the HTML in the end and the raw text."""
+    result: dict[str, Any] = chat.page.evaluate(RENDERING, {"pieces": pieces, **more})
+    return result
+
+
+def stays(before: str, after: str) -> bool:
+    """Tell if everything that was shown is still there, in its order; what is new may stand between."""
+    later: Iterator[str] = iter(squeezed(after))
+    return all(char in later for char in squeezed(before))
+
+
+@pytest.fixture
+def page(open_chat: Open, server: Any) -> Chat:
+    return open_chat(server)
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=[each.strip().splitlines()[0][:30] for each in ANSWERS])
+def test_what_was_shown_stays_while_an_answer_comes_letter_by_letter(page: Chat, answer: str) -> None:
+    result = rendered(page, list(answer))
+    assert result["raw"] == answer
+    taken_back = [(before, after) for before, after in pairwise(result["shown"]) if not stays(before, after)]
+    assert taken_back == []
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+@pytest.mark.parametrize("answer", ANSWERS, ids=range(len(ANSWERS)))
+def test_an_answer_that_streams_ends_as_one_that_comes_at_once(page: Chat, answer: str, size: int) -> None:
+    pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
+    assert rendered(page, pieces)["html"] == rendered(page, [answer])["html"]
+
+
+def sections(count: int) -> str:
+    return "".join(f"## Section {number}\n\nSome **words**.\n\n- one\n- two\n\n" for number in range(count))
+
+
+def test_what_is_finished_is_never_touched_again(page: Chat) -> None:
+    watch = """() => { window.touched = 0; new MutationObserver(all => all.forEach(({target, removedNodes}) => {
+        if (target.matches?.('.prose')
+            && [...removedNodes].some(node => !node.matches?.('.prose__plain'))) touched += 1;
+        if (target.parentElement?.closest('h3, p')) touched += 1;
+    })).observe(document.querySelector('[data-transcript]'), {childList: true, characterData: true, subtree: true}) }"""
+    page.page.evaluate(watch)
+    rendered(page, [f"{sections(1)}\n\n" for _ in range(50)], keep=True)
+    assert page.page.evaluate("touched") == 0
+    assert page.transcript.locator("h3").count() == 50
+
+
+LINE = "Rain falls on **the sea**, `drop` by *drop*; 海上生明月. "
+LONG = {
+    "paragraph": (LINE * 300, "p", 4),
+    "list": (f"- {LINE}\n" * 300, "ul", 3),
+    "table": ("| a | b |\n|---|---|\n" + f"| {LINE} | 2 |\n" * 300, "table", 3),
+    "quotation": (f"> {LINE}\n" * 300, "blockquote", 3),
+}
+
+
+@pytest.mark.parametrize(("text", "element", "parts"), LONG.values(), ids=LONG)
+def test_a_long_block_is_cut_and_nothing_of_it_is_lost(page: Chat, text: str, element: str, parts: int) -> None:
+    pieces = [text[at : at + 997] for at in range(0, len(text), 997)]
+    result = rendered(page, pieces, keep=True)
+    assert page.transcript.locator(f".prose {element}").count() >= parts - 1
+    longest = page.page.evaluate(
+        "element => Math.max(...[...document.querySelectorAll(element)].map(e => e.textContent.length))", element
+    )
+    assert longest <= 7000
+    assert squeezed(result["shown"][-1]).count("Rainfallsonthesea,dropbydrop;海上生明月.") >= 297
+
+
+def test_a_long_fence_grows_by_its_end_only(page: Chat) -> None:
+    lines = "x = 1  # a line of code\n"
+    result = rendered(page, ["```python\n", *[lines * 10] * 400, "```\n"], keep=True)
+    code = page.transcript.locator("pre code")
+    assert code.evaluate("code => code.textContent") == lines * 4000
+    assert code.evaluate("code => Math.max(...[...code.children].map(each => each.textContent.length))") < 5000
+    assert len(result["shown"]) == 403
+
+
+@pytest.mark.parametrize(
+    "text", ["> " * 3000, "- " * 3000, "[" * 6000, "*a " * 2000, "$$" * 3000, "`a" * 3000, "| " * 3000]
+)
+def test_nonsense_is_shown_and_holds_nothing_up(page: Chat, text: str) -> None:
+    assert rendered(page, [text, "\n\nand **on**"])["shown"][-1].endswith("and on")
+
+
+def test_an_address_that_comes_last_makes_links_of_what_named_it(page: Chat) -> None:
+    rendered(
+        page,
+        list("See [the text][1] and [2].\n\nMore.\n\n[1]: https://one.example\n[2]: https://two.example\n"),
+        keep=True,
+    )
+    hrefs = page.transcript.get_by_role("link").evaluate_all("links => links.map(link => link.href)")
+    assert hrefs == ["https://one.example/", "https://two.example/"]
+
+
+def test_an_answer_that_goes_on_after_its_end_is_one_text(page: Chat) -> None:
+    assert rendered(page, ["a **b"], end=False)["shown"][-1] == "a b"
+    assert rendered(page, ["a **b"])["shown"][-1] == "a **b"
+
+
+def test_code_can_be_copied_and_says_so(open_chat: Open, server: Any) -> None:
+    chat = open_chat(server, permissions=["clipboard-read", "clipboard-write"])
+    rendered(chat, ["```js\nconst a = '<b>';\n\nlet c;\n```\n"], keep=True)
+    chat.button("Copy").click()
+    expect(chat.button("Copied")).to_be_visible()
+    assert chat.page.evaluate("navigator.clipboard.readText()") == "const a = '<b>';\n\nlet c;\n"
+    expect(chat.transcript.locator(".hljs-keyword").first).to_have_text("const")
+    expect(chat.button("Copy")).to_be_visible()
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_axe_finds_no_fault_in_rendered_text(open_chat: Open, server: Any, color_scheme: str) -> None:
+    chat = open_chat(server, color_scheme=color_scheme, reduced_motion="reduce")
+    for answer in ANSWERS:
+        rendered(chat, [answer], keep=True)
+    expect(chat.transcript.locator(".hljs-keyword").first).to_be_visible()
+    assert chat.faults() == []
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_nothing_widens_the_page(open_chat: Open, server: Any, width: int) -> None:
+    chat = open_chat(server, viewport={"width": width, "height": 740})
+    wide = [
+        "w" * 400,
+        "`" + "c" * 400 + "`",
+        "```\n" + "f" * 400 + "\n```",
+        "| " + "t" * 99 + " |" * 30 + "\n|" + "---|" * 30,
+    ]
+    wide.append("$$" + "x+" * 100 + "y$$")
+    wide.append("| " + " | ".join(["cell"] * 30) + " |\n|" + "---|" * 30)
+    for text in [*ANSWERS, *wide]:
+        rendered(chat, [text], keep=True)
+    assert chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_first_page_is_small_and_third_parties_come_after_it(open_chat: Open, server: Any) -> None:
+    chat = open_chat(server)
+    before = "performance.getEntriesByType('navigation')[0].loadEventEnd"
+    chat.waits_for(
+        "performance.getEntriesByType('resource').filter(each => /purify|marked.js/.test(each.name)).length === 2"
+    )
+    found = f"performance.getEntriesByType('resource').map(each => [each.name, each.startTime < {before}])"
+    entries: list[tuple[str, bool]] = chat.page.evaluate(found)
+    parties = {Path(url).name: early for url, early in entries if "/vendor/" in url and "eventsource" not in url}
+    assert parties == {"marked.js": False, "purify.js": False}
+    urls = [server.url, *(url for url, early in entries if early)]
+    assert sum(len(gzip.compress(requests.get(url, timeout=10).content)) for url in urls) < 60_000
