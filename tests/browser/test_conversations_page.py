@@ -372,6 +372,18 @@ def test_a_question_asked_in_another_tab_streams_into_this_one(open_chat: Open, 
         expect(tab.transcript.get_by_role("article")).to_have_count(4)
 
 
+def test_a_question_typed_while_another_tab_s_answer_runs_is_asked_after_it(open_chat: Open, slow: Server) -> None:
+    chat = asked(open_chat, slow)
+    second = second_tab(chat)
+    second.ask("second")
+    chat.begins()
+    expect(chat.transcript.locator("[data-question]")).to_have_count(2)
+    chat.ask("third")
+    expect(chat.page.locator("[data-queued]")).to_have_text("third")
+    for tab in (chat, second):
+        expect(tab.transcript.locator("[data-question]")).to_have_text(["first", "second", "third"], timeout=WAIT_MS)
+
+
 def test_an_answer_continued_in_another_tab_goes_on_here_too(open_chat: Open, slow: Server) -> None:
     chat = open_chat(slow)
     chat.ask("first")

@@ -321,6 +321,31 @@ def test_settings_of_a_conversation_are_changed_and_taken_back(open_chat: Open, 
     asked(chat, "second")
 
 
+def change_elsewhere(chat: Chat, server: Server, **values: object) -> None:
+    conversation = chat.page.url.rpartition("/")[2]
+    assert chat.page.request.patch(f"{server.url}/api/conversations/{conversation}", data=values).ok
+
+
+def test_settings_that_are_changed_elsewhere_are_followed_and_never_overwritten_unsaid(
+    open_chat: Open, server: Server
+) -> None:
+    chat = open_chat(server)
+    asked(chat, "first")
+    change_elsewhere(chat, server, system="theirs")
+    chat.button("Settings of this conversation: it has a system prompt").click()
+    system, temperature = chat.page.get_by_role("textbox", name="System prompt"), chat.page.get_by_label("Temperature")
+    expect(system).to_have_value("theirs")
+    temperature.fill("0.5")
+    change_elsewhere(chat, server, system="theirs again")
+    expect(system).to_have_value("theirs again")
+    expect(temperature).to_have_value("0.5")
+    change_elsewhere(chat, server, temperature=1.5, max_tokens=200)
+    expect(chat.page.get_by_role("dialog").get_by_role("status")).to_contain_text("Save keeps yours")
+    chat.button("Save").click()
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
+    assert settings_of(chat.page, server) == {"system": "theirs again", "temperature": 0.5, "max_tokens": 200}
+
+
 def test_settings_that_cannot_be_saved_are_said_and_kept(open_chat: Open, server: Server) -> None:
     chat = open_chat(server)
     asked(chat, "first")
