@@ -452,6 +452,33 @@ def test_without_javascript_a_conversation_goes_on(open_chat: Open, server: Serv
     expect(questions(chat)).to_have_text(["first", "second", "third"])
 
 
+def test_without_javascript_an_answer_is_continued_asked_for_again_and_its_question_edited(
+    open_chat: Open, slow: Server
+) -> None:
+    chat = open_chat(slow, java_script_enabled=False)
+    chat.prompt.fill("first")
+    chat.button("Send").click(no_wait_after=True)
+    chat.begins()
+    chat.button("Stop").click()
+    chat.button("Continue").click()
+    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    assert chat.text() == POEM
+    chat.button("Regenerate").click()
+    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    assert chat.text() == POEM
+    chat.transcript.get_by_role("button", name="Edit").click()
+    expect(chat.prompt).to_have_value("first")
+    expect(questions(chat)).to_have_count(0)
+    chat.prompt.fill("changed")
+    chat.button("Send").click()
+    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    chat.page.locator(".conversation__link").click()
+    expect(questions(chat)).to_have_text(["changed"])
+    expect(steps(chat, "prompts")).to_contain_text("2/2")
+    step_back(chat)
+    expect(steps(chat, "answers")).to_contain_text("2/2")
+
+
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_axe_finds_no_fault_in_any_state(open_chat: Open, slow: Server, color_scheme: str) -> None:
     chat = open_chat(slow, color_scheme=color_scheme, reduced_motion="reduce")
