@@ -1,4 +1,4 @@
-"""The playground: the article's two browser clients, side by side, against its endpoints, and as readers of one journal."""
+"""The playground: the article's two browser clients, side by side: against its endpoints, and reading one journal."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ export class Here {
   show(conversation) {
     const { title } = conversation;
     this.#chat.settings.follow(conversation);
-    document.title = [title, this.#site].filter(Boolean).join(' · ');
+    this.#name(title, [title, this.#site].filter(Boolean).join(' · '));
     this.#say('');
   }
 
@@ -65,9 +65,14 @@ export class Here {
     if (id !== this.id) return;
     if (page.status === 404) this.leave();
     if (page.status) return;
-    document.title = page.title;
+    this.#name(page.querySelector('[data-title]').textContent, page.title);
     this.#chat.settings.follow(read(page.querySelector('[data-settings] form')));
     this.#chat.adopt([...page.querySelectorAll('[data-transcript] [data-answer-id]')]);
+  }
+
+  #name(title, whole) {
+    document.title = whole;
+    document.querySelector('[data-title]').textContent = title || this.#t('list.say.untitled');
   }
 
   #say(words) {
