@@ -36,7 +36,10 @@ new Shortcuts(part('keys'), part('keys-open'), {
   edit: () => transcript.last?.tools.edit(),
 });
 bindOffline(part('offline'), t('live.no_network'));
-const settle = new ResizeObserver(() => follow.settle());
+const settle = new ResizeObserver(() => {
+  follow.settle();
+  document.documentElement.style.setProperty('--composer', `${form.offsetHeight}px`);
+});
 [form, part('queue')].forEach((element) => settle.observe(element));
 
 part('examples')?.addEventListener('submit', (event) => {
