@@ -1,4 +1,4 @@
-"""Every page by keyboard, small and large: nothing is cut, nothing that has the focus is covered, Tab goes where one reads."""
+"""Every page by keyboard, on any screen: nothing is cut, nothing with the focus is covered, Tab goes the way one reads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.servers import Server
 
 pytestmark = pytest.mark.browser
 
-COVERED = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter((element) => {
-    if (!element.checkVisibility({visibilityProperty: true}) || element.classList.contains('visually-hidden')) return false;
+COVERED = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter(element => {
+    if (!element.checkVisibility({visibilityProperty: true}) || element.matches('.visually-hidden')) return false;
     element.focus();
     const {left, top, width, height} = element.getClientRects()[0];
     const [x, y] = [left + width / 2, top + height / 2];
