@@ -146,15 +146,19 @@ def test_the_form_follows_the_newest_message_or_begins_anew(
 
 
 def test_what_is_wrong_is_said_beside_the_conversation(client: FlaskClient, tree: Tree) -> None:
-    context = given(client, "/", prompt=" ", conversation=tree.id)
-    assert (texts(context), context["error"]) == ("q1 a1 q3 a3", "Please write a question first.")
+    for blank in (" ", "\0"):
+        context = given(client, "/", prompt=blank, conversation=tree.id)
+        assert (texts(context), context["error"]) == ("q1 a1 q3 a3", "Please write a question first.")
     context = given(client, "/", prompt="x", model="no such", conversation=tree.id)
     assert (texts(context), context["draft"]) == ("q1 a1 q3 a3", "x")
 
 
-@pytest.mark.parametrize("where", [{"conversation": "x"}, {"parent": "x"}])
+@pytest.mark.parametrize("where", [{"conversation": "x"}, {"parent": "x"}, {"parent": "a prompt"}])
 def test_a_form_that_names_what_is_not_there_is_lost(client: FlaskClient, tree: Tree, where: dict[str, str]) -> None:
-    answer = client.post("/", data={"prompt": "x", "conversation": tree.id, **where}, headers={"Accept": "text/html"})
+    form = {"prompt": "x", "conversation": tree.id, **where}
+    if where.get("parent") == "a prompt":
+        form["parent"] = tree.a1.parent
+    answer = client.post("/", data=form, headers={"Accept": "text/html"})
     assert (answer.status_code, "There is no such page." in answer.text) == (404, True)
 
 

@@ -16,7 +16,8 @@ from answers.conversations import Conversation
 from answers.readers import TextOf
 from answers.store import AnswerRow
 from relay.catalog import UnknownModel
-from relay.errors import TalkaboutError
+from relay.chat import clean
+from relay.errors import NotFound, TalkaboutError
 from web.answers import own
 from web.body import form_fields
 from web.exchanges import exchange, exchanges
@@ -61,7 +62,7 @@ def shared(token: str) -> Response:
 def ask() -> ResponseReturnValue:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
     fields = form_fields().values
-    prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
+    prompt, model = clean(fields.get("prompt", "").replace("\r\n", "\n")), fields.get("model", "")
     conversation, parent = fields.get("conversation"), fields.get("parent")
     shown = _before(conversation, parent) if conversation else {}
     where = {"conversation": conversation, "parent": parent} if conversation else {}
@@ -112,9 +113,14 @@ def _branch(here: Conversation, messages: list[Message], way: list[Message]) -> 
 
 
 def _before(conversation: str, parent: str | None) -> dict[str, Any]:
-    """Show what a prompt follows that the form asks in a conversation, as its field `parent` says."""
+    """Show what a prompt follows that the form asks in a conversation, as its field `parent` says.
+
+    Raises NotFound for a parent that is no answer of the conversation.
+    """
     here, messages = services().store.conversations.get(current_user(), conversation)
     way = upto(messages, parent) if parent else through(messages) if parent is None else []
+    if way and way[-1]["role"] == "user":
+        raise NotFound(f"no answer {parent!r} in the conversation")
     return _branch(here, messages, way)
 
 
