@@ -94,6 +94,23 @@ def test_a_search_looks_into_titles_prompts_and_answers(store: Store, user: str)
     assert titles(store, user + "2", "äpfel") == []
 
 
+@pytest.mark.parametrize("q", ["needle", "NEEDLE", "针", "Nädel"])
+def test_a_search_that_looks_at_a_few_at_a_time_finds_all_in_order(
+    store: Store, user: str, database: Database, q: str
+) -> None:
+    made = [
+        Conversation(str(uuid.uuid4()), user, f"{i} needle 针 nÄDEL" if i % 7 == 3 else f"{i}", 1, i)
+        for i in range(300)
+    ]
+    database.migrate(lambda connection: connection.execute(insert(conversations), [vars(each) for each in made]))
+    seen, before = [], None
+    for _ in range(5):
+        page = store.conversations.list_(user, q, before, limit=10)
+        seen += [each.id for each in page.conversations]
+        before = page.before
+    assert seen == [each.id for each in made[::-1] if "needle" in each.title] and before is None
+
+
 @pytest.mark.parametrize(
     ("q", "found"), [("100%", ["100%"]), ("a_b", ["a_b"]), ("/", ["c/d\\"]), ("\\", ["c/d\\"]), ("'", [])]
 )
