@@ -25,7 +25,7 @@ from web.i18n import catalogue, language, t
 from web.services import services
 from web.sidebar import beside
 from web.statuses import retry_after, status_of
-from web.users import current_user, remember_browser
+from web.users import current_user, is_user, remember_browser
 
 pages = Blueprint("pages", __name__)
 
@@ -51,6 +51,8 @@ def conversation(conversation: str) -> Response:
 def shared(token: str) -> Response:
     """Show, to anyone who has the link, a conversation up to the answer that it was shared with."""
     here, way = services().shares.follow(token)
+    if not is_user(here.user):
+        raise NotFound(f"whoever has shared {here.id} is no user any more")
     shown = [exchange(*each) for each in zip(way[::2], way[1::2], strict=True)]
     texts = [{name: each[name] for name in _SHARED} for each in shown]
     page = render_template("shared.html", title=here.title, exchanges=texts)
