@@ -11,7 +11,9 @@ import pytest
 from flask import template_rendered
 from flask.testing import FlaskClient
 
+from answers.sqlite_journal import SqliteJournal
 from answers.store import AnswerRow
+from relay.errors import JournalError
 from relay.poem import POEM
 from tests.apps import another, browser, here, owner, settled
 from tests.test_pages import text_of
@@ -129,6 +131,20 @@ def test_nobody_sees_anothers_conversations(client: FlaskClient, tree: Tree) -> 
     assert other.get(f"/c/{tree.id}?leaf={tree.a1.id}").status_code == 404
     assert other.post(f"/answers/{tree.a1.id}/stop").status_code == 404
     assert other.post("/", data={"prompt": "x", "conversation": tree.id}).status_code == 404
+
+
+def test_a_page_knows_what_its_user_was_told_unless_the_journal_is_away(
+    client: FlaskClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = here(client).channels.publish(owner(client), "1")
+    assert f'data-told="{last}"' in client.get(f"/c/{tree.id}").text
+
+    def away(*_: object) -> None:
+        raise JournalError("away")
+
+    monkeypatch.setattr(SqliteJournal, "bounds", away)
+    page = client.get(f"/c/{tree.id}")
+    assert page.status_code == 200 and 'data-told=""' in page.text
 
 
 def test_the_form_goes_on_with_a_conversation(client: FlaskClient, tree: Tree) -> None:

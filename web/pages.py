@@ -22,6 +22,7 @@ from web.answers import own
 from web.body import form_fields
 from web.exchanges import exchange, exchanges
 from web.i18n import catalogue, language, t
+from web.news import told_so_far
 from web.services import services
 from web.sidebar import beside
 from web.statuses import retry_after, status_of
@@ -42,8 +43,9 @@ def chat() -> str:
 @pages.get("/c/<conversation>")
 def conversation(conversation: str) -> Response:
     """Show a branch of a conversation: through the message `leaf`, or to the newest. Back shows it as it is by then."""
+    told = told_so_far(services().channels, current_user())  # first: what is told while the page is made is not in it
     here, messages = services().store.conversations.get(current_user(), conversation)
-    page = _page(**_branch(here, messages, through(messages, request.args.get("leaf"))))
+    page = _page(told=told, **_branch(here, messages, through(messages, request.args.get("leaf"))))
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 

@@ -396,15 +396,33 @@ def test_an_answer_regenerated_in_another_tab_is_shown_here_with_the_way_to_the_
     expect(chat.transcript.get_by_role("article")).to_have_count(2)
 
 
-def test_what_is_asked_here_is_not_fetched_again(open_chat: Open, server: Server) -> None:
+def test_what_is_asked_or_opened_here_is_not_fetched_again(open_chat: Open, server: Server) -> None:
     chat = asked(open_chat, server, "first")
     listed, pages = Listed(chat), []
+    chat.page.reload()
     chat.page.on("request", lambda request: pages.append(request.url) if CONVERSATION.search(request.url) else None)
     chat.ask("second")
     chat.is_done()
     post(chat.page, "/api/conversations", title="comes behind it on the channel")
     expect(listed.titles).to_have_count(2)
     assert pages == []
+
+
+def test_what_is_asked_elsewhere_while_the_page_opens_is_not_missed(open_chat: Open, server: Server) -> None:
+    chat = asked(open_chat, server, "first")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    chat.page.route("**/sse/connect/**", hold, times=1)
+    chat.page.reload()
+    while not held:
+        chat.page.wait_for_timeout(20)
+    post(chat.page, "/api/answers", prompt="second", model="poem", conversation=chat.page.url[-36:])
+    held[0].continue_()
+    expect(chat.transcript.locator("[data-question]")).to_have_text(["first", "second"])
+    chat.is_done()
 
 
 def test_the_readers_place_is_kept_when_another_tab_asks(open_chat: Open, server: Server) -> None:
