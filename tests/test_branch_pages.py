@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from answers.sqlite_journal import SqliteJournal
 from answers.store import AnswerRow
+from answers.tree import new_id
 from relay.errors import JournalError
 from relay.poem import POEM
 from tests.apps import another, browser, here, owner, settled
@@ -167,6 +168,34 @@ def test_what_is_wrong_is_said_beside_the_conversation(client: FlaskClient, tree
         assert (texts(context), context["error"]) == ("q1 a1 q3 a3", "Please write a question first.")
     context = given(client, "/", prompt="x", model="no such", conversation=tree.id)
     assert (texts(context), context["draft"]) == ("q1 a1 q3 a3", "x")
+
+
+def test_a_prompt_is_edited_in_the_composer_behind_what_is_before_it(client: FlaskClient, tree: Tree) -> None:
+    _, second = given(client, f"/c/{tree.id}")["exchanges"]
+    context = given(client, f"/c/{tree.id}?edit={second['asked']}")
+    assert (texts(context), context["draft"]) == ("q1 a1", "q3")
+    page = client.get(f"/c/{tree.id}?edit={second['asked']}").text
+    assert f'name="parent" value="{tree.a1.id}"' in page
+
+
+def test_an_answer_is_asked_for_again_beside_the_first(client: FlaskClient, tree: Tree) -> None:
+    context = given(client, f"/answers/{tree.a2.id}/again", model="poem")
+    assert texts(context).startswith("q1 ") and len(context["exchanges"]) == 1
+    [again] = given(client, f"/c/{tree.id}")["exchanges"]
+    assert (again["answer"], len(again["versions"]["answers"])) == (POEM, 3)
+
+
+def test_what_is_not_there_is_neither_edited_nor_asked_again_nor_continued(client: FlaskClient, tree: Tree) -> None:
+    assert [client.get(f"/c/{tree.id}?edit={each}").status_code for each in ("x", tree.a1.id)] == [404, 404]
+    for verb in ("again", "continue"):
+        assert client.post(f"/answers/{new_id()}/{verb}").status_code == 404
+        assert another(client).post(f"/answers/{tree.a1.id}/{verb}").status_code == 404
+
+
+def test_a_whole_answer_is_shown_and_not_continued(client: FlaskClient, tree: Tree) -> None:
+    here(client).store.settle(tree.a3.id, "complete")
+    shown = client.post(f"/answers/{tree.a3.id}/continue")
+    assert (shown.status_code, shown.location) == (303, f"/c/{tree.id}?leaf={tree.a3.id}")
 
 
 @pytest.mark.parametrize("where", [{"conversation": "x"}, {"parent": "x"}, {"parent": "a prompt"}])

@@ -15,6 +15,7 @@ from answers.branches import Message, through, upto
 from answers.conversations import Conversation
 from answers.readers import TextOf
 from answers.store import AnswerRow
+from answers.tree import ROOT
 from relay.catalog import UnknownModel
 from relay.chat import clean
 from relay.errors import NotFound, TalkaboutError
@@ -42,10 +43,15 @@ def chat() -> str:
 
 @pages.get("/c/<conversation>")
 def conversation(conversation: str) -> Response:
-    """Show a branch of a conversation: through the message `leaf`, or to the newest. Back shows it as it is by then."""
+    """Show a branch of a conversation: through the message `leaf`, or to the newest. Back shows it as it is by then.
+
+    With the prompt `edit`: what stands before it, and its text in the composer.
+    """
     told = told_so_far(services().channels, current_user())  # first: what is told while the page is made is not in it
     here, messages = services().store.conversations.get(current_user(), conversation)
-    page = _page(told=told, **_branch(here, messages, through(messages, request.args.get("leaf"))))
+    edited = request.args.get("edit")
+    shown = _editing(here, messages, edited) if edited else None
+    page = _page(told=told, **(shown or _branch(here, messages, through(messages, request.args.get("leaf")))))
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 
@@ -73,8 +79,33 @@ def ask() -> ResponseReturnValue:
     shown["model"] = model or shown.get("model", "")
     if mistake := _mistake(prompt):
         return _page(**shown, draft=prompt, error=mistake), 422
+    return _answered(prompt, shown, lambda: services().begin(current_user(), prompt, model or None, **where))
+
+
+@pages.post("/answers/<answer>/again")
+def again(answer: str) -> ResponseReturnValue:
+    """Ask the prompt of an answer once more: the model `model`, or the one that has answered."""
+    row = own(answer)
+    shown, prompt = _up_to_prompt(row)
+    model = shown["model"] = form_fields().values.get("model") or row.model
+    where = {"conversation": row.conversation, "parent": prompt["parent"] or ROOT}
+    return _answered(prompt["content"], shown, lambda: services().begin(row.user, prompt["content"], model, **where))
+
+
+@pages.post("/answers/<answer>/continue")
+def go_on(answer: str) -> ResponseReturnValue:
+    """Take an answer up again where its text ends; one that cannot be is shown as it is."""
+    row = own(answer)
+    if row.state in ("running", "complete"):
+        return redirect(f"/c/{row.conversation}?leaf={row.id}", 303)
+    shown, prompt = _up_to_prompt(row)
+    return _answered(prompt["content"], shown, lambda: services().producers.go_on(row))
+
+
+def _answered(prompt: str, shown: dict[str, Any], begin: Callable[[], AnswerRow]) -> ResponseReturnValue:
+    """Have an answer begin, and stream it into the page behind what is shown before it."""
     try:
-        row = services().begin(current_user(), prompt, model or None, **where)
+        row = begin()
         head, tail = _around(row, prompt, shown)
         stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
     except UnknownModel:
@@ -116,6 +147,21 @@ def _branch(here: Conversation, messages: list[Message], way: list[Message]) -> 
     return {"model": model, "open_one": here, "exchanges": exchanges(here.id, messages, way)}
 
 
+def _editing(here: Conversation, messages: list[Message], prompt: str) -> dict[str, Any]:
+    """Show what is before a prompt, which is to be asked in other words. Raises NotFound."""
+    way = upto(messages, prompt)
+    if way[-1]["role"] != "user":
+        raise NotFound(f"{prompt!r} is no prompt")
+    return {**_branch(here, messages, way[:-1]), "draft": way[-1]["content"], "edited": prompt}
+
+
+def _up_to_prompt(row: AnswerRow) -> tuple[dict[str, Any], Message]:
+    """Show what is before the prompt of an answer, and give that prompt."""
+    here, messages = services().store.conversations.get(row.user, row.conversation)
+    way = upto(messages, row.parent)
+    return _branch(here, messages, way[:-1]), way[-1]
+
+
 def _before(conversation: str, parent: str | None) -> dict[str, Any]:
     """Show what a prompt follows that the form asks in a conversation, as its field `parent` says.
 
@@ -131,7 +177,7 @@ def _before(conversation: str, parent: str | None) -> dict[str, Any]:
 def _around(row: AnswerRow, prompt: str, shown: dict[str, Any]) -> list[str]:
     """Make what is before and behind an answer in the page that it streams into."""
     mark = secrets.token_hex(16)
-    new = {"question": prompt, "answer": mark, "leaf": row.id, "stop": row.id}
+    new = {"question": prompt, "answer": mark, "leaf": row.id, "asked": row.parent, "stop": row.id}
     page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new]})
     return page.split(mark)
 

@@ -24,6 +24,8 @@ HIDE = """hidden => {
     Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => hidden ? 'hidden' : 'visible'});
     document.dispatchEvent(new Event('visibilitychange', {bubbles: true}));
 }"""
+ABOVE_FOCUS = """() => document.querySelector('.masthead').getBoundingClientRect().bottom
+    <= document.activeElement.getBoundingClientRect().top"""
 TOO_SMALL = """elements => elements.filter(e => e.checkVisibility()).map(e => [e.outerHTML, e.getBoundingClientRect()])
     .filter(([, box]) => Math.min(box.width, box.height) < 43.5).map(([html]) => html)"""
 
@@ -372,6 +374,18 @@ def test_a_question_asked_in_another_tab_streams_into_this_one(open_chat: Open, 
         expect(tab.transcript.get_by_role("article")).to_have_count(4)
 
 
+def test_a_question_typed_while_another_tab_s_answer_runs_is_asked_after_it(open_chat: Open, slow: Server) -> None:
+    chat = asked(open_chat, slow)
+    second = second_tab(chat)
+    second.ask("second")
+    chat.begins()
+    expect(chat.transcript.locator("[data-question]")).to_have_count(2)
+    chat.ask("third")
+    expect(chat.page.locator("[data-queued]")).to_have_text("third")
+    for tab in (chat, second):
+        expect(tab.transcript.locator("[data-question]")).to_have_text(["first", "second", "third"], timeout=WAIT_MS)
+
+
 def test_an_answer_continued_in_another_tab_goes_on_here_too(open_chat: Open, slow: Server) -> None:
     chat = open_chat(slow)
     chat.ask("first")
@@ -538,10 +552,15 @@ def test_the_page_fits_beside_it(open_chat: Open, server: Server, width: int) ->
     expect(listed.root).to_be_visible(visible=width >= 1024)
 
 
-def test_print_leaves_the_list_out(open_chat: Open, server: Server) -> None:
-    listed = titled(open_chat, server, "one")
-    listed.page.emulate_media(media="print")
-    expect(listed.root).to_be_hidden()
+def test_the_way_to_the_list_stays_at_hand_on_a_narrow_screen(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server, viewport=NARROW)
+    for prompt in ("first", "second"):
+        chat.ask(prompt)
+        chat.is_done()
+    assert chat.page.evaluate("scrollY") > NARROW["height"] / 2
+    expect(chat.button("Show the conversations")).to_be_in_viewport(ratio=1)
+    chat.transcript.get_by_role("button", name="Copy").first.focus()
+    assert chat.page.evaluate(ABOVE_FOCUS)
 
 
 def test_without_javascript_the_list_is_links_and_the_search_a_page(open_chat: Open, server: Server) -> None:

@@ -1,6 +1,6 @@
 // What can be done with a conversation of the list. What happens is said; what fails changes nothing and says why.
 
-import * as api from './api.js';
+import * as api from '../conversations.js';
 import { askForTitle } from './rename.js';
 
 export class Actions {
