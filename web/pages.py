@@ -17,15 +17,17 @@ from answers.readers import TextOf
 from answers.store import AnswerRow
 from answers.tree import ROOT
 from relay.catalog import UnknownModel
+from relay.chat import clean
 from relay.errors import NotFound, TalkaboutError
 from web.answers import own
 from web.body import form_fields
 from web.exchanges import exchange, exchanges
 from web.i18n import catalogue, language, t
+from web.news import told_so_far
 from web.services import services
 from web.sidebar import beside
 from web.statuses import retry_after, status_of
-from web.users import current_user, remember_browser
+from web.users import current_user, is_user, remember_browser
 
 pages = Blueprint("pages", __name__)
 
@@ -45,10 +47,11 @@ def conversation(conversation: str) -> Response:
 
     With the prompt `edit`: what stands before it, and its text in the composer.
     """
+    told = told_so_far(services().channels, current_user())  # first: what is told while the page is made is not in it
     here, messages = services().store.conversations.get(current_user(), conversation)
     edited = request.args.get("edit")
     shown = _editing(here, messages, edited) if edited else None
-    page = _page(**(shown or _branch(here, messages, through(messages, request.args.get("leaf")))))
+    page = _page(told=told, **(shown or _branch(here, messages, through(messages, request.args.get("leaf")))))
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 
@@ -56,6 +59,8 @@ def conversation(conversation: str) -> Response:
 def shared(token: str) -> Response:
     """Show, to anyone who has the link, a conversation up to the answer that it was shared with."""
     here, way = services().shares.follow(token)
+    if not is_user(here.user):
+        raise NotFound(f"whoever has shared {here.id} is no user any more")
     shown = [exchange(*each) for each in zip(way[::2], way[1::2], strict=True)]
     texts = [{name: each[name] for name in _SHARED} for each in shown]
     page = render_template("shared.html", title=here.title, exchanges=texts)
@@ -67,7 +72,7 @@ def shared(token: str) -> Response:
 def ask() -> ResponseReturnValue:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
     fields = form_fields().values
-    prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
+    prompt, model = clean(fields.get("prompt", "").replace("\r\n", "\n")), fields.get("model", "")
     conversation, parent = fields.get("conversation"), fields.get("parent")
     shown = _before(conversation, parent) if conversation else {}
     where = {"conversation": conversation, "parent": parent} if conversation else {}
@@ -158,9 +163,14 @@ def _up_to_prompt(row: AnswerRow) -> tuple[dict[str, Any], Message]:
 
 
 def _before(conversation: str, parent: str | None) -> dict[str, Any]:
-    """Show what a prompt follows that the form asks in a conversation, as its field `parent` says."""
+    """Show what a prompt follows that the form asks in a conversation, as its field `parent` says.
+
+    Raises NotFound for a parent that is no answer of the conversation.
+    """
     here, messages = services().store.conversations.get(current_user(), conversation)
     way = upto(messages, parent) if parent else through(messages) if parent is None else []
+    if way and way[-1]["role"] == "user":
+        raise NotFound(f"no answer {parent!r} in the conversation")
     return _branch(here, messages, way)
 
 

@@ -23,9 +23,11 @@ export class Actions {
   }
 
   async rename({ id, title: before }) {
+    const item = this.#list.item(id);
+    if (!item) return; // it has been deleted elsewhere while the menu was open
     let title = before;
     await this.#list.hold(async () => {
-      title = await askForTitle(this.#list.item(id), before, this.#parts.renameTemplate);
+      title = await askForTitle(item, before, this.#parts.renameTemplate);
     });
     if (title !== before) await this.#change(id, { title }, 'list.say.renamed');
   }

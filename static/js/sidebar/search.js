@@ -27,8 +27,10 @@ export class SearchField {
     this.#timer = setTimeout(() => this.#search(), this.#field.value ? REST_MS : 0);
   }
 
+  /** Search now, and once more for the same words: the last search may have failed. */
   #submit(event) {
     event.preventDefault();
+    this.#asked = '';
     this.#search();
   }
 
