@@ -18,8 +18,9 @@ from answers.store import AnswerRow
 from relay.catalog import UnknownModel
 from relay.errors import TalkaboutError
 from web.answers import own
-from web.body import form_fields
+from web.body import form_and_files
 from web.exchanges import exchange, exchanges
+from web.files import linked
 from web.i18n import catalogue, language, t
 from web.services import services
 from web.sidebar import beside
@@ -51,7 +52,7 @@ def shared(token: str) -> Response:
     """Show, to anyone who has the link, a conversation up to the answer that it was shared with."""
     here, way = services().shares.follow(token)
     shown = [exchange(*each) for each in zip(way[::2], way[1::2], strict=True)]
-    texts = [{name: each[name] for name in _SHARED} for each in shown]
+    texts = [{name: each[name] for name in _SHARED} | {"files": _names(each["files"])} for each in shown]
     page = render_template("shared.html", title=here.title, exchanges=texts)
     headers = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
     return Response(page, mimetype="text/html", headers=headers)
@@ -60,24 +61,29 @@ def shared(token: str) -> Response:
 @pages.post("/")
 def ask() -> ResponseReturnValue:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
-    fields = form_fields().values
-    prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
-    conversation, parent = fields.get("conversation"), fields.get("parent")
-    shown = _before(conversation, parent) if conversation else {}
-    where = {"conversation": conversation, "parent": parent} if conversation else {}
-    shown["model"] = model or shown.get("model", "")
-    if mistake := _mistake(prompt):
-        return _page(**shown, draft=prompt, error=mistake), 422
-    try:
-        row = services().begin(current_user(), prompt, model or None, **where)
-        head, tail = _around(row, prompt, shown)
-        stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
-    except UnknownModel:
-        return _page(**{**shown, "model": ""}, draft=prompt, error=t("chat.error.model")), 422
-    except TalkaboutError as error:
-        status = status_of(error)
-        return _page(**shown, draft=prompt, error=_words(error, language())), status, retry_after(status)
-    return stream.response("text/html")
+    with services().intake.room():
+        form, uploads = form_and_files(services().settings.max_unsent_bytes)
+        fields = form.values
+        prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
+        conversation, parent = fields.get("conversation"), fields.get("parent")
+        shown = _before(conversation, parent) if conversation else {}
+        where = {"conversation": conversation, "parent": parent} if conversation else {}
+        shown["model"] = model or shown.get("model", "")
+        if mistake := _mistake(prompt):
+            return _page(**shown, draft=prompt, error=mistake), 422
+        try:
+            files = [services().intake.take(current_user(), *each) for each in uploads]
+            ids = tuple(file.id for file in files)
+            row = services().begin(current_user(), prompt, model or None, ids, **where)
+            new = {"question": prompt, "files": [linked(file.shown()) for file in files]}
+            head, tail = _around(row, new, shown)
+            stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
+        except UnknownModel:
+            return _page(**{**shown, "model": ""}, draft=prompt, error=t("chat.error.model")), 422
+        except TalkaboutError as error:
+            status = status_of(error)
+            return _page(**shown, draft=prompt, error=_words(error, language())), status, retry_after(status)
+        return stream.response("text/html")
 
 
 @pages.post("/answers/<answer>/stop")
@@ -118,12 +124,17 @@ def _before(conversation: str, parent: str | None) -> dict[str, Any]:
     return _branch(here, messages, way)
 
 
-def _around(row: AnswerRow, prompt: str, shown: dict[str, Any]) -> list[str]:
-    """Make what is before and behind an answer in the page that it streams into."""
+def _around(row: AnswerRow, new: dict[str, Any], shown: dict[str, Any]) -> list[str]:
+    """Make what is before and behind an answer in the page that it streams into; `new` shows its prompt."""
     mark = secrets.token_hex(16)
-    new = {"question": prompt, "answer": mark, "leaf": row.id, "stop": row.id}
+    new = {**new, "answer": mark, "leaf": row.id, "stop": row.id}
     page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new]})
     return page.split(mark)
+
+
+def _names(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave of files what anyone may see: their names."""
+    return [{"name": file["name"]} for file in files]
 
 
 def _page(model: str = "", open_one: Conversation | None = None, **values: Any) -> str:
@@ -133,6 +144,8 @@ def _page(model: str = "", open_one: Conversation | None = None, **values: Any) 
     if open_one:
         values |= {"title": open_one.title, "conversation": open_one.id}
     values |= beside(open_one)
+    values["seeing"] = [each for each in models if here.catalog.takes_images(each)]
+    values["limits"] = here.settings
     return render_template("chat.html", models=models, model=chosen, limit=here.settings.max_prompt_chars, **values)
 
 
