@@ -78,6 +78,7 @@ export class Composer {
 
   #listen() {
     this.#attachments.onSay = (words) => this.say(words);
+    this.#attachments.onMistake = (words) => this.#field.complain(words);
     this.#form.addEventListener('submit', (event) => this.#submit(event));
     this.#form.elements.prompt.addEventListener('keydown', (event) => isSend(event) && this.#submit(event));
     this.#part('stop').addEventListener('click', () => this.onStop());

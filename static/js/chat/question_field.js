@@ -50,6 +50,11 @@ export class QuestionField {
     this.#mark(reason);
   }
 
+  /** Say at the field what is wrong, until something is changed. */
+  complain(words) {
+    this.#mark(words);
+  }
+
   #set(text) {
     this.#field.value = text;
     this.#field.dispatchEvent(new Event('input'));

@@ -8,6 +8,7 @@ import { sizeWords } from './words.js';
 
 export class Attachments {
   onSay = () => {};
+  onMistake = () => {}; // of what was to be attached, and is not
   #form;
   #list;
   #t;
@@ -62,7 +63,7 @@ export class Attachments {
 
   #attach(blob) {
     const { filesLimit, bytesLimit } = this.#form.dataset;
-    if (this.#drafts.length >= Number(filesLimit)) return this.onSay(this.#t('file.too_many', { count: filesLimit }));
+    if (this.#drafts.length >= Number(filesLimit)) return this.onMistake(this.#t('file.too_many', { count: filesLimit }));
     const draft = this.#add(new DraftFile({ blob }, this.#t));
     const limit = sizeWords(Number(bytesLimit));
     if (blob.size > Number(bytesLimit)) return draft.refuse(this.#t('file.too_large', { limit }));
