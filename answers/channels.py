@@ -70,6 +70,10 @@ class Channels:
             opening, seq = opening + _reset(kept_from - 1), kept_from - 1
         return self._follower.follow(stream, seq, opening, _reset, _farewell)
 
+    def last(self, user: str) -> str:
+        """Give the id of the last event of a user's channel, to resume from. Raises BadUserId and JournalError."""
+        return str(self._journal.bounds(_channel(user))[1])
+
     def _publish(self, stream: str, make_block: Callable[[int], bytes]) -> int:
         seq = self._journal.publish(stream, make_block, self._keep)
         self._follower.look(stream)

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import (
-    ColumnElement,
-    bindparam,
-    case,
-    exists,
-    insert,
-    not_,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Select, bindparam, case, insert, not_, select, tuple_, update
 
 from answers.database import Database
 from answers.prepared import Prepared, Transaction
+from answers.search import Place, look_through, mentions
 from answers.tables import PINNED, VISIBLE, conversations, messages
 from answers.tree import ID, is_id, new_id, now_us
 from relay.chat import clean
@@ -105,16 +95,15 @@ class Conversations:
 
         With `pinned` those alone that are, or are not. Raises ValueError for a cursor `before` that no page gave.
         """
-        place = (conversations.c.changed_us, conversations.c.id)
         query = select(conversations).where(conversations.c.user == user, VISIBLE)
         if pinned is not None:
             query = query.where(PINNED if pinned else not_(PINNED))
-        if q:
-            query = query.where(_mentions(clean(q)))
-        if before is not None:
-            query = query.where(tuple_(*place) < tuple_(*_position(before)))
-        query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
-        rows = self._database.query(lambda connection: connection.execute(query).all())
+        after = None if before is None else _position(before)
+        if q := clean(q):
+            read = partial(self._rows, query.add_columns(mentions(q, self._database.is_sqlite)))
+            rows = look_through(read, after, limit + 1)
+        else:
+            rows = self._rows(query, after, limit + 1)
         listed = [Conversation(*row) for row in rows[:limit]]
         return Page(listed, f"{listed[-1].changed_us}-{listed[-1].id}" if len(rows) > limit else None)
 
@@ -144,6 +133,13 @@ class Conversations:
         values = columns_of(changes) | ({"changed_us": now_us()} if "title" in changes else {})
         statement = _changing(tuple(values))
         return self._database.write(lambda transaction: found(statement, transaction, user, conversation, **values))
+
+    def _rows(self, query: Select[Any], after: Place | None, limit: int) -> list[Any]:
+        place = (conversations.c.changed_us, conversations.c.id)
+        if after is not None:
+            query = query.where(tuple_(*place) < tuple_(*after))
+        query = query.order_by(*(column.desc() for column in place)).limit(limit)
+        return list(self._database.query(lambda connection: connection.execute(query).all()))
 
 
 OWNED = (conversations.c.id == bindparam("conversation")) & (conversations.c.user == bindparam("owner"))
@@ -197,14 +193,7 @@ def _changing(columns: tuple[str, ...]) -> Prepared:
     return Prepared(update(conversations).where(MINE).returning(*conversations.c), *columns)
 
 
-def _mentions(q: str) -> ColumnElement[bool]:
-    said = exists().where(
-        messages.c.conversation == conversations.c.id, messages.c.content.icontains(q, autoescape=True)
-    )
-    return or_(conversations.c.title.icontains(q, autoescape=True), said)
-
-
-def _position(cursor: str) -> tuple[int, str]:
+def _position(cursor: str) -> Place:
     read = _CURSOR.fullmatch(cursor)
     if read is None:
         raise ValueError(f"no cursor: {cursor[:100]!r}")

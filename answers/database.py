@@ -47,10 +47,10 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.engine = _engine(_url(settings))
-        self._is_sqlite = self.engine.dialect.name == "sqlite"
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._driver: Any = self.engine.dialect.loaded_dbapi
         self._kept: list[PoolProxiedConnection] = []
-        self._turn: AbstractContextManager[Any] = threading.Lock() if self._is_sqlite else nullcontext()
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` reads in one transaction. Raises DatabaseError."""
@@ -93,7 +93,7 @@ class Database:
         connection = self._take()
         try:
             cursor = connection.cursor()
-            if self._is_sqlite:
+            if self.is_sqlite:
                 cursor.execute(begin)
             result = work(Transaction(cursor, self.engine.dialect))
             connection.commit()
@@ -109,12 +109,12 @@ class Database:
             return self._kept.pop()
         except IndexError:
             connection = self.engine.raw_connection()
-        if self._is_sqlite:
+        if self.is_sqlite:
             connection.detach()
         return connection
 
     def _give_back(self, connection: PoolProxiedConnection) -> None:
-        if self._is_sqlite and not self._kept:  # one is enough, since nothing yields in a transaction
+        if self.is_sqlite and not self._kept:  # one is enough, since nothing yields in a transaction
             self._kept.append(connection)
         else:
             connection.close()

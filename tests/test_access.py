@@ -71,6 +71,23 @@ def test_the_login_page_gives_a_session_for_a_token(client: FlaskClient) -> None
     assert client.get("/").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ("/c/1?leaf=2&lang=en", "/c/1?leaf=2&lang=en"),
+        ("/c/%0d%0aX:1", "/c/%0D%0AX%3A1"),
+        ("/c/愿", "/c/%E6%84%BF"),
+        (f"/c/{'x' * 1000}", "/"),
+    ],
+)
+def test_who_logs_in_comes_to_the_page_that_was_wanted(client: FlaskClient, wanted: str, shown: str) -> None:
+    assert client.get(wanted, headers={"Accept": "text/html"}).headers["Location"] == "/login"
+    client.post("/login", data={"token": "wrong"})
+    for expected in (shown, "/"):
+        response = client.post("/login", data={"token": "secret-of-alice"})
+        assert (response.status_code, response.headers["Location"]) == (303, expected)
+
+
 def test_a_wrong_token_shows_the_login_page_again(client: FlaskClient) -> None:
     response = client.post("/login", data={"token": "wrong"})
     assert (response.status_code, "This token is not valid." in response.text) == (401, True)

@@ -11,7 +11,10 @@ import pytest
 from flask import template_rendered
 from flask.testing import FlaskClient
 
+from answers.sqlite_journal import SqliteJournal
 from answers.store import AnswerRow
+from answers.tree import new_id
+from relay.errors import JournalError
 from relay.poem import POEM
 from tests.apps import another, browser, here, owner, settled
 from tests.test_pages import text_of
@@ -131,6 +134,20 @@ def test_nobody_sees_anothers_conversations(client: FlaskClient, tree: Tree) -> 
     assert other.post("/", data={"prompt": "x", "conversation": tree.id}).status_code == 404
 
 
+def test_a_page_knows_what_its_user_was_told_unless_the_journal_is_away(
+    client: FlaskClient, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = here(client).channels.publish(owner(client), "1")
+    assert f'data-told="{last}"' in client.get(f"/c/{tree.id}").text
+
+    def away(*_: object) -> None:
+        raise JournalError("away")
+
+    monkeypatch.setattr(SqliteJournal, "bounds", away)
+    page = client.get(f"/c/{tree.id}")
+    assert page.status_code == 200 and 'data-told=""' in page.text
+
+
 def test_the_form_goes_on_with_a_conversation(client: FlaskClient, tree: Tree) -> None:
     context = given(client, "/", prompt="q4", conversation=tree.id, parent=tree.a2.id)
     assert texts(context).startswith("q1 a2 q4 ") and context["here"]["id"] == tree.id
@@ -146,15 +163,47 @@ def test_the_form_follows_the_newest_message_or_begins_anew(
 
 
 def test_what_is_wrong_is_said_beside_the_conversation(client: FlaskClient, tree: Tree) -> None:
-    context = given(client, "/", prompt=" ", conversation=tree.id)
-    assert (texts(context), context["error"]) == ("q1 a1 q3 a3", "Please write a question first.")
+    for blank in (" ", "\0"):
+        context = given(client, "/", prompt=blank, conversation=tree.id)
+        assert (texts(context), context["error"]) == ("q1 a1 q3 a3", "Please write a question first.")
     context = given(client, "/", prompt="x", model="no such", conversation=tree.id)
     assert (texts(context), context["draft"]) == ("q1 a1 q3 a3", "x")
 
 
-@pytest.mark.parametrize("where", [{"conversation": "x"}, {"parent": "x"}])
+def test_a_prompt_is_edited_in_the_composer_behind_what_is_before_it(client: FlaskClient, tree: Tree) -> None:
+    _, second = given(client, f"/c/{tree.id}")["exchanges"]
+    context = given(client, f"/c/{tree.id}?edit={second['asked']}")
+    assert (texts(context), context["draft"]) == ("q1 a1", "q3")
+    page = client.get(f"/c/{tree.id}?edit={second['asked']}").text
+    assert f'name="parent" value="{tree.a1.id}"' in page
+
+
+def test_an_answer_is_asked_for_again_beside_the_first(client: FlaskClient, tree: Tree) -> None:
+    context = given(client, f"/answers/{tree.a2.id}/again", model="poem")
+    assert texts(context).startswith("q1 ") and len(context["exchanges"]) == 1
+    [again] = given(client, f"/c/{tree.id}")["exchanges"]
+    assert (again["answer"], len(again["versions"]["answers"])) == (POEM, 3)
+
+
+def test_what_is_not_there_is_neither_edited_nor_asked_again_nor_continued(client: FlaskClient, tree: Tree) -> None:
+    assert [client.get(f"/c/{tree.id}?edit={each}").status_code for each in ("x", tree.a1.id)] == [404, 404]
+    for verb in ("again", "continue"):
+        assert client.post(f"/answers/{new_id()}/{verb}").status_code == 404
+        assert another(client).post(f"/answers/{tree.a1.id}/{verb}").status_code == 404
+
+
+def test_a_whole_answer_is_shown_and_not_continued(client: FlaskClient, tree: Tree) -> None:
+    here(client).store.settle(tree.a3.id, "complete")
+    shown = client.post(f"/answers/{tree.a3.id}/continue")
+    assert (shown.status_code, shown.location) == (303, f"/c/{tree.id}?leaf={tree.a3.id}")
+
+
+@pytest.mark.parametrize("where", [{"conversation": "x"}, {"parent": "x"}, {"parent": "a prompt"}])
 def test_a_form_that_names_what_is_not_there_is_lost(client: FlaskClient, tree: Tree, where: dict[str, str]) -> None:
-    answer = client.post("/", data={"prompt": "x", "conversation": tree.id, **where}, headers={"Accept": "text/html"})
+    form = {"prompt": "x", "conversation": tree.id, **where}
+    if where.get("parent") == "a prompt":
+        form["parent"] = tree.a1.parent
+    answer = client.post("/", data=form, headers={"Accept": "text/html"})
     assert (answer.status_code, "There is no such page." in answer.text) == (404, True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,8 @@ from typing import Any
 import orjson
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
+from sqlalchemy import text as sql
 
 from answers.conversations import Conversation
 from answers.database import Database
@@ -90,6 +92,23 @@ def test_a_search_looks_into_titles_prompts_and_answers(store: Store, user: str)
         settled(store, user, prompt, text, conversation=conversation.id)
     assert titles(store, user, "äpfel") == ["u", "t", "ÄPFEL"]
     assert titles(store, user + "2", "äpfel") == []
+
+
+@pytest.mark.parametrize("q", ["needle", "NEEDLE", "针", "Nädel"])
+def test_a_search_that_looks_at_a_few_at_a_time_finds_all_in_order(
+    store: Store, user: str, database: Database, q: str
+) -> None:
+    made = [
+        Conversation(str(uuid.uuid4()), user, f"{i} needle 针 nÄDEL" if i % 7 == 3 else f"{i}", 1, i)
+        for i in range(300)
+    ]
+    database.migrate(lambda connection: connection.execute(insert(conversations), [vars(each) for each in made]))
+    seen, before = [], None
+    for _ in range(5):
+        page = store.conversations.list_(user, q, before, limit=10)
+        seen += [each.id for each in page.conversations]
+        before = page.before
+    assert seen == [each.id for each in made[::-1] if "needle" in each.title] and before is None
 
 
 @pytest.mark.parametrize(
@@ -250,6 +269,9 @@ def test_deleting_a_conversation_stops_its_answers(
     assert client.delete(f"{API}/{made['id']}").status_code == 204
     assert b'"state":"stopped"' in b"".join(reader)
     assert client.get(f"/api/answers/{running.id}").status_code == 404
+    client.post(f"{API}/{made['id']}/restore")
+    told = [event.event.removeprefix("conversation.") for event in news(client, 4)]
+    assert told == ["created", "changed", "deleted", "created"]  # nothing of the answer's end
 
 
 def test_a_conversation_can_be_exported(client: FlaskClient, made: dict[str, Any]) -> None:
@@ -376,6 +398,28 @@ def test_only_what_was_deleted_long_ago_goes_for_good(store: Store, database: Da
     while Hidden(database, 0).purge():
         pass
     assert [left(database, row.conversation) for row in rows] == [2] + [0] * 24
+
+
+def test_what_is_brought_back_at_the_last_moment_stays(store: Store, database: Database, user: str) -> None:
+    row, hidden = settled(store, user, "x", "1"), Hidden(database, 0)
+    hidden.hide(user, row.conversation)
+    purging = threading.Thread(target=hidden.purge)
+    with database.engine.begin() as connection:
+        here = conversations.c.id == row.conversation
+        connection.execute(update(conversations).where(here).values(deleted_us=None))
+        purging.start()
+        wait_until_a_purge_waits(database)
+    purging.join()
+    assert left(database, row.conversation) == 2
+
+
+def wait_until_a_purge_waits(database: Database) -> None:
+    """Wait until PostgreSQL has begun to delete; SQLite begins when nobody else writes."""
+    waits = sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE%'")
+    deadline = time.monotonic() + 30
+    while database.engine.dialect.name == "postgresql" and not database.query(lambda found: found.scalar(waits)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 BAD = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,10 +21,39 @@ PATHS = [
     "/",
     "/nowhere",
     "/playground/cut",
+    "/api/conversations",
+    "/api/conversations/import",
+    "/api/conversations/{conversation}",
+    "/api/conversations/{conversation}/share",
+    "/api/conversations/{conversation}/restore",
+    "/api/conversations/{conversation}/export",
+    "/answers/{answer}/stop",
+    "/c/{conversation}",
+    "/conversations",
+    "/s/{token}",
 ]
-FIELDS = ["prompt", "name", "model", "data", "event", "cut", "token", "lang"]
+FIELDS = [
+    "prompt",
+    "name",
+    "model",
+    "data",
+    "event",
+    "cut",
+    "token",
+    "lang",
+    "title",
+    "pinned",
+    "system",
+    "temperature",
+]
+FIELDS += ["max_tokens", "leaf", "conversation", "parent", "messages", "q", "before", "limit", "created", "format"]
+MESSAGE = ["id", "parent", "role", "content", "model", "state", "usage", "created", "error", "reasoning", "ttft_ms"]
+KNOWN = st.sampled_from(
+    ["{conversation}", "{answer}", "{prompt}", "user", "assistant", "complete", "running", "a", "b"]
+)
 VALUES = (
-    st.none()
+    KNOWN
+    | st.none()
     | st.booleans()
     | st.integers(-(2**53), 2**53)
     | st.floats(allow_nan=False)
@@ -35,6 +65,9 @@ JSON_VALUES = st.recursive(
 )
 BODIES = st.one_of(
     st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES, max_size=4).map(orjson.dumps),
+    st.lists(st.dictionaries(st.sampled_from(MESSAGE), VALUES), max_size=3).map(
+        lambda some: orjson.dumps({"messages": some})
+    ),
     JSON_VALUES.map(orjson.dumps),
     st.binary(max_size=60),
 )
@@ -60,6 +93,24 @@ SESSION = requests.Session()
 SESSION.trust_env = False
 
 
+@pytest.fixture(scope="module")
+def known(server: Server) -> dict[str, str]:
+    """Keep a conversation that the requests can mean, and a link to it; name its parts."""
+    SESSION.get(server.url, timeout=30)  # whose user it belongs to
+    api, asked = f"{server.url}/api", {"prompt": "x", "model": "poem"}
+    begun = SESSION.post(f"{api}/answers", json=asked, timeout=30).json()
+    here = f"{api}/conversations/{begun['conversation']}"
+    token = SESSION.post(f"{here}/share", json={}, timeout=30).json()["path"].removeprefix("/s/")
+    prompt = SESSION.get(here, timeout=30).json()["messages"][0]["id"]
+    return {"conversation": begun["conversation"], "answer": begun["answer"], "prompt": prompt, "token": token}
+
+
+def named(known: dict[str, str], text: str) -> str:
+    for name, value in known.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
 def check(method: str, url: str, **more: Any) -> None:
     with SESSION.request(method, url, timeout=30, allow_redirects=False, **more) as response:
         assert response.status_code < 500, (response.status_code, response.text)
@@ -69,9 +120,10 @@ def check(method: str, url: str, **more: Any) -> None:
 @MANY
 @given(path=st.sampled_from(PATHS), body=BODIES, kind=TYPES, extra=EXTRA)
 def test_five_thousand_generated_bodies(
-    server: Server, path: str, body: bytes, kind: str, extra: dict[str, str]
+    server: Server, known: dict[str, str], path: str, body: bytes, kind: str, extra: dict[str, str]
 ) -> None:
-    check("POST", server.url + path, data=body, headers={**extra, "Content-Type": kind})
+    data = named(known, body.decode("latin-1")).encode("latin-1")
+    check("POST", server.url + named(known, path), data=data, headers={**extra, "Content-Type": kind})
 
 
 @MANY
@@ -79,10 +131,11 @@ def test_five_thousand_generated_bodies(
     method=st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"]),
     path=st.sampled_from([*PATHS, "/healthz", "/login", "/static/"])
     | st.text(max_size=20).map(lambda text: "/" + text),
-    query=st.dictionaries(st.sampled_from([*FIELDS, "last_event_id"]), st.text(max_size=20), max_size=3),
+    query=st.dictionaries(st.sampled_from([*FIELDS, "last_event_id"]), KNOWN | st.text(max_size=20), max_size=3),
     extra=EXTRA,
 )
 def test_five_thousand_generated_urls(
-    server: Server, method: str, path: str, query: dict[str, str], extra: dict[str, str]
+    server: Server, known: dict[str, str], method: str, path: str, query: dict[str, str], extra: dict[str, str]
 ) -> None:
-    check(method, server.url + path, params=query, headers=extra)
+    asked = {name: named(known, value) for name, value in query.items()}
+    check(method, server.url + named(known, path), params=asked, headers=extra)

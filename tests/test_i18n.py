@@ -52,6 +52,11 @@ def chosen(url: str = "/", **request: object) -> str:
         return i18n.language()
 
 
+def test_the_same_page_is_there_in_another_language() -> None:
+    with Flask("test").test_request_context("/conversations?q=a%26b%22&before=1-x&lang=en"):
+        assert i18n.in_language("zh-Hans") == "?q=a%26b%22&before=1-x&lang=zh-Hans"
+
+
 @pytest.mark.parametrize("tag", i18n.LANGUAGES)
 def test_every_language_has_the_same_messages_with_the_same_values(tag: str) -> None:
     words = i18n.catalogue(tag)

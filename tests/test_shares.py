@@ -134,8 +134,8 @@ def kept(client: FlaskClient) -> AnswerRow:
     return settled(here(client).store, "alice", "<b>q1</b>", "<i>a1</i>")
 
 
-def share(client: FlaskClient, row: AnswerRow, **leaf: str) -> str:
-    response = client.post(f"{API}/{row.conversation}/share", json=leaf)
+def share(client: FlaskClient, row: AnswerRow, **headers: str) -> str:
+    response = client.post(f"{API}/{row.conversation}/share", json={}, headers=headers)
     assert response.status_code == 201
     path: str = response.json["path"]
     return path
@@ -177,6 +177,18 @@ def test_a_revoked_link_is_a_page_in_words(client: FlaskClient, kept: AnswerRow)
         assert client.delete(f"{API}/{kept.conversation}/share").status_code == 204
     page = client.application.test_client().get(path, headers={"Accept": "text/html"})
     assert (page.status_code, "There is no such page." in page.text) == (404, True)
+
+
+def test_a_link_needs_an_owner_who_still_has_a_token(tmp_path: Path) -> None:
+    def client_with(tokens: str) -> Any:
+        return browser(tmp_path, auth="token", tokens=tokens)
+
+    with client_with("alice=first") as client:
+        row = settled(here(client).store, "alice", "x", "1")
+        path = share(client, row, authorization="Bearer first")
+    for tokens, status in (("alice=second", 200), ("bob=third", 404)):
+        with client_with(tokens) as client:
+            assert client.get(path).status_code == status
 
 
 def test_the_list_and_the_other_tabs_know_of_the_link(client: FlaskClient, kept: AnswerRow) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Flask, Request, Response, current_app, redirect, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
@@ -20,6 +20,7 @@ access = Blueprint("access", __name__)
 
 _OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "pages.shared", "static"}
 _MAX_TOKEN_CHARS = 512
+_MAX_ADDRESS_CHARS = 1000
 
 
 class Cookies(SecureCookieSessionInterface):
@@ -56,14 +57,15 @@ def login() -> str:
 
 @access.post("/login")
 def enter() -> AnyResponse | tuple[str, int]:
-    """Give the session cookie for a token."""
+    """Give the session cookie for a token, and lead to the page that was wanted."""
     users = current_app.config["TALKABOUT_USERS"]
     given = digest(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip())
     if users is not None and given not in users:
         return render_template("login.html", refused=True), 401
+    wanted = session.get("wanted", "/")
     session.clear()
     session["token"] = given
-    return redirect("/", 303)
+    return redirect(wanted, 303)
 
 
 @access.post("/logout")
@@ -81,8 +83,16 @@ def _guard() -> AnyResponse | None:
     if users is None or request.endpoint in _OPEN_TO_ALL or token_digest() in users:
         return None
     if request.method == "GET" and wants_page():
+        session["wanted"] = _here()
         return redirect("/login", 303)
     raise Unauthorized("A valid token is needed.", www_authenticate=WWWAuthenticate("bearer"))
+
+
+def _here() -> str:
+    """Give the address of this page, to come back to; what a cookie has no room for begins at the chat page."""
+    query = request.query_string.decode("latin-1")
+    address = quote(request.path) + (f"?{query}" if query else "")
+    return address if len(address) <= _MAX_ADDRESS_CHARS else "/"
 
 
 def _refuse_other_sites(environ: Mapping[str, str]) -> None:

@@ -88,12 +88,11 @@ def change(conversation: str) -> Response:
 def delete(conversation: str) -> tuple[str, int]:
     """Delete it with all its messages, for a while so that it can be restored; answers that still run are stopped."""
     here, user = services(), current_user()
-    here.store.conversations.find(user, conversation)
+    here.hidden.hide(user, conversation)  # first: no answer can begin any more, and nobody is told of one that ends
+    tell(here.channels, user, "deleted", {"id": conversation})
     for answer in here.store.running_answers(conversation):
         if row := here.store.answer(answer):
             here.producers.stop(row)
-    here.hidden.hide(user, conversation)
-    tell(here.channels, user, "deleted", {"id": conversation})
     return "", 204
 
 

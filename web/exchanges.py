@@ -43,6 +43,7 @@ def exchange(prompt: Message, answer: Message) -> dict[str, Any]:
     return {
         "id": answer["id"],
         "leaf": answer["id"],
+        "asked": prompt["id"],
         "parent": prompt["parent"] or "",
         "question": prompt["content"],
         "files": [linked(file) for file in prompt["files"]],
@@ -53,5 +54,6 @@ def exchange(prompt: Message, answer: Message) -> dict[str, Any]:
         "error": answer["error"],
         "words": t(_STATES[state]) if state in _STATES else "",
         "stop": answer["id"] if state == "running" else None,
+        "unfinished": state not in ("complete", "running"),
         **{name: answer[name] for name in _OF_THE_ANSWER},
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlencode
 
 from flask import Flask, Response, g, request
 
@@ -19,13 +20,15 @@ YEAR_S = 365 * 86_400
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates `t`, `messages`, `language` and `languages`, and remember a choice.
+    """Give the templates `t`, `messages`, `language`, `languages` and `in_language`, and remember a choice.
 
     Every catalogue is read here, so that a broken one stops start-up.
     """
     for tag in LANGUAGES:
         catalogue(tag)
-    app.jinja_env.globals.update(t=t, messages=messages, language=language, languages=LANGUAGES)
+    app.jinja_env.globals.update(
+        t=t, messages=messages, language=language, languages=LANGUAGES, in_language=in_language
+    )
     app.after_request(_remember)
 
 
@@ -51,6 +54,11 @@ def language() -> str:
     if "language" not in g:
         g.language = next(filter(None, map(supported, _wishes())), "en")
     return str(g.language)
+
+
+def in_language(tag: str) -> str:
+    """Make the address of this same page in a language: what else its query says, it goes on saying."""
+    return f"?{urlencode({**request.args.to_dict(), 'lang': tag})}"
 
 
 def supported(tag: str) -> str | None:

@@ -26,6 +26,15 @@ def tell(channels: Channels, user: str, change: str, data: dict[str, Any]) -> No
         log.warning("nobody was told of a conversation that was %s: %s", change, error)
 
 
+def told_so_far(channels: Channels, user: str) -> str:
+    """Name the last thing that was told, for a page that is about to be made; empty if that is not known just now."""
+    try:
+        return channels.last(user)
+    except JournalError as error:  # the page is told to look at everything instead
+        log.warning("a page does not know what it has been told: %s", error)
+        return ""
+
+
 def tell_of_answer(channels: Channels, row: AnswerRow, change: str = "changed") -> None:
     """Tell that an answer of a conversation has begun, has ended, or goes on; nobody is told of one that is deleted."""
     if row.within.deleted_us is None:

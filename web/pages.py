@@ -15,17 +15,20 @@ from answers.branches import Message, through, upto
 from answers.conversations import Conversation
 from answers.readers import TextOf
 from answers.store import AnswerRow
+from answers.tree import ROOT, ids_of
 from relay.catalog import UnknownModel
-from relay.errors import TalkaboutError
+from relay.chat import clean
+from relay.errors import NotFound, TalkaboutError
 from web.answers import own
-from web.body import form_and_files
+from web.body import form_and_files, form_fields
 from web.exchanges import exchange, exchanges
 from web.files import linked
 from web.i18n import catalogue, language, t
+from web.news import told_so_far
 from web.services import services
 from web.sidebar import beside
 from web.statuses import retry_after, status_of
-from web.users import current_user, remember_browser
+from web.users import current_user, is_user, remember_browser
 
 pages = Blueprint("pages", __name__)
 
@@ -41,9 +44,15 @@ def chat() -> str:
 
 @pages.get("/c/<conversation>")
 def conversation(conversation: str) -> Response:
-    """Show a branch of a conversation: through the message `leaf`, or to the newest. Back shows it as it is by then."""
+    """Show a branch of a conversation: through the message `leaf`, or to the newest. Back shows it as it is by then.
+
+    With the prompt `edit`: what stands before it, and its text in the composer.
+    """
+    told = told_so_far(services().channels, current_user())  # first: what is told while the page is made is not in it
     here, messages = services().store.conversations.get(current_user(), conversation)
-    page = _page(**_branch(here, messages, through(messages, request.args.get("leaf"))))
+    edited = request.args.get("edit")
+    shown = _editing(here, messages, edited) if edited else None
+    page = _page(told=told, **(shown or _branch(here, messages, through(messages, request.args.get("leaf")))))
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 
@@ -51,6 +60,8 @@ def conversation(conversation: str) -> Response:
 def shared(token: str) -> Response:
     """Show, to anyone who has the link, a conversation up to the answer that it was shared with."""
     here, way = services().shares.follow(token)
+    if not is_user(here.user):
+        raise NotFound(f"whoever has shared {here.id} is no user any more")
     shown = [exchange(*each) for each in zip(way[::2], way[1::2], strict=True)]
     texts = [{name: each[name] for name in _SHARED} | {"files": _names(each["files"])} for each in shown]
     page = render_template("shared.html", title=here.title, exchanges=texts)
@@ -64,26 +75,61 @@ def ask() -> ResponseReturnValue:
     with services().intake.room():
         form, uploads = form_and_files(services().settings.max_unsent_bytes)
         fields = form.values
-        prompt, model = fields.get("prompt", "").replace("\r\n", "\n"), fields.get("model", "")
+        prompt, model = clean(fields.get("prompt", "").replace("\r\n", "\n")), fields.get("model", "")
         conversation, parent = fields.get("conversation"), fields.get("parent")
         shown = _before(conversation, parent) if conversation else {}
         where = {"conversation": conversation, "parent": parent} if conversation else {}
         shown["model"] = model or shown.get("model", "")
         if mistake := _mistake(prompt):
             return _page(**shown, draft=prompt, error=mistake), 422
-        try:
+        new: dict[str, Any] = {"question": prompt}
+
+        def begin() -> AnswerRow:
             files = [services().intake.take(current_user(), *each) for each in uploads]
+            new["files"] = [linked(file.shown()) for file in files]
             ids = tuple(file.id for file in files)
-            row = services().begin(current_user(), prompt, model or None, ids, **where)
-            new = {"question": prompt, "files": [linked(file.shown()) for file in files]}
-            head, tail = _around(row, new, shown)
-            stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
-        except UnknownModel:
-            return _page(**{**shown, "model": ""}, draft=prompt, error=t("chat.error.model")), 422
-        except TalkaboutError as error:
-            status = status_of(error)
-            return _page(**shown, draft=prompt, error=_words(error, language())), status, retry_after(status)
-        return stream.response("text/html")
+            return services().begin(current_user(), prompt, model or None, ids, **where)
+
+        return _answered(new, shown, begin)
+
+
+@pages.post("/answers/<answer>/again")
+def again(answer: str) -> ResponseReturnValue:
+    """Ask the prompt of an answer once more: the model `model`, or the one that has answered."""
+    row = own(answer)
+    shown, prompt = _up_to_prompt(row)
+    model = shown["model"] = form_fields().values.get("model") or row.model
+    where: dict[str, str | None] = {"conversation": row.conversation, "parent": prompt["parent"] or ROOT}
+    asked, files = prompt["content"], ids_of(prompt["files"])
+    return _answered(_question(prompt), shown, lambda: services().begin(row.user, asked, model, files, **where))
+
+
+@pages.post("/answers/<answer>/continue")
+def go_on(answer: str) -> ResponseReturnValue:
+    """Take an answer up again where its text ends; one that cannot be is shown as it is."""
+    row = own(answer)
+    if row.state in ("running", "complete"):
+        return redirect(f"/c/{row.conversation}?leaf={row.id}", 303)
+    shown, prompt = _up_to_prompt(row)
+    return _answered(_question(prompt), shown, lambda: services().producers.go_on(row))
+
+
+def _answered(new: dict[str, Any], shown: dict[str, Any], begin: Callable[[], AnswerRow]) -> ResponseReturnValue:
+    """Have an answer begin, and stream it into the page behind what is shown before it; `new` shows its prompt."""
+    try:
+        row = begin()
+        head, tail = _around(row, new, shown)
+        stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
+    except UnknownModel:
+        return _page(**{**shown, "model": ""}, draft=new["question"], error=t("chat.error.model")), 422
+    except TalkaboutError as error:
+        status, words = status_of(error), _words(error, language())
+        return _page(**shown, draft=new["question"], error=words), status, retry_after(status)
+    return stream.response("text/html")
+
+
+def _question(prompt: Message) -> dict[str, Any]:
+    return {"question": prompt["content"], "files": [linked(file) for file in prompt["files"]]}
 
 
 @pages.post("/answers/<answer>/stop")
@@ -117,17 +163,37 @@ def _branch(here: Conversation, messages: list[Message], way: list[Message]) -> 
     return {"model": model, "open_one": here, "exchanges": exchanges(here.id, messages, way)}
 
 
+def _editing(here: Conversation, messages: list[Message], prompt: str) -> dict[str, Any]:
+    """Show what is before a prompt, which is to be asked in other words. Raises NotFound."""
+    way = upto(messages, prompt)
+    if way[-1]["role"] != "user":
+        raise NotFound(f"{prompt!r} is no prompt")
+    return {**_branch(here, messages, way[:-1]), "draft": way[-1]["content"], "edited": prompt}
+
+
+def _up_to_prompt(row: AnswerRow) -> tuple[dict[str, Any], Message]:
+    """Show what is before the prompt of an answer, and give that prompt."""
+    here, messages = services().store.conversations.get(row.user, row.conversation)
+    way = upto(messages, row.parent)
+    return _branch(here, messages, way[:-1]), way[-1]
+
+
 def _before(conversation: str, parent: str | None) -> dict[str, Any]:
-    """Show what a prompt follows that the form asks in a conversation, as its field `parent` says."""
+    """Show what a prompt follows that the form asks in a conversation, as its field `parent` says.
+
+    Raises NotFound for a parent that is no answer of the conversation.
+    """
     here, messages = services().store.conversations.get(current_user(), conversation)
     way = upto(messages, parent) if parent else through(messages) if parent is None else []
+    if way and way[-1]["role"] == "user":
+        raise NotFound(f"no answer {parent!r} in the conversation")
     return _branch(here, messages, way)
 
 
 def _around(row: AnswerRow, new: dict[str, Any], shown: dict[str, Any]) -> list[str]:
     """Make what is before and behind an answer in the page that it streams into; `new` shows its prompt."""
     mark = secrets.token_hex(16)
-    new = {**new, "answer": mark, "leaf": row.id, "stop": row.id}
+    new = {**new, "answer": mark, "leaf": row.id, "asked": row.parent, "stop": row.id}
     page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new]})
     return page.split(mark)
 

@@ -1,4 +1,4 @@
-"""The playground: the article's two browser clients, side by side, against the article's endpoints."""
+"""The playground: the article's two browser clients, side by side: against its endpoints, and reading one journal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import orjson
 from flask import Blueprint, render_template, request
 
 from web.accept import EVENT_STREAM
+from web.services import services
 from web.users import current_user, remember_browser
 
 playground = Blueprint("playground", __name__)
@@ -40,6 +41,7 @@ POSTED = (
     Endpoint("relay", "POST", "/talkeAbout", ("prompt",), last=""),
     Endpoint("emitter", "POST", "/talkeAbouttestSseEmitter", ("prompt",), last="stop", raw=True),
     Endpoint("poem", "POST", "/talkeAbouttestEvent", ("prompt",)),
+    Endpoint("answer", "POST", "/api/answers", ("prompt",)),
     Endpoint("send", "POST", "/sse/send/{user_id}", ("user_id", "data", "event"), "application/json", last=""),
 )
 CLIENTS = {
@@ -55,7 +57,8 @@ def page() -> str:
     examples = EXAMPLES | {"user_id": current_user()}
     origin = request.host_url.rstrip("/")
     lines = [(endpoint, curl(endpoint, origin, examples)) for endpoint in (CHANNEL, POEM, *POSTED)]
-    return render_template("playground.html", clients=CLIENTS, examples=examples, lines=lines)
+    models = services().catalog.models()
+    return render_template("playground.html", clients=CLIENTS, examples=examples, lines=lines, models=models)
 
 
 def curl(endpoint: Endpoint, origin: str, values: dict[str, str]) -> str:

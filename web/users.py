@@ -29,6 +29,12 @@ def remember_browser() -> None:
         session["user"] = uuid.uuid4().hex
 
 
+def is_user(user: str) -> bool:
+    """Tell if there is such a user still; without tokens nobody is ever taken away."""
+    users = current_app.config["TALKABOUT_USERS"]
+    return users is None or user in users.values()
+
+
 def require_user(user: str) -> None:
     """Refuse, as if it did not exist, what belongs to another user."""
     if current_app.config["TALKABOUT_USERS"] is not None and user != current_user():

@@ -10,12 +10,14 @@ const CHANGE = /^conversation\.(\w+)$/;
 
 export class Channel {
   onChange = () => {}; // called with `created`, `changed` or `deleted` and the conversation
-  onReset = () => {}; // at first, and when something may have been missed
+  onReset = () => {}; // when something may have been missed
   #address;
-  #seen = ''; // the id of the last event
+  #seen; // the id of the last event
 
-  constructor(user) {
+  /** `seen` is the last event that the page knows of; without one, anything may have been missed. */
+  constructor(user, seen = '') {
     this.#address = `/sse/connect/${encodeURIComponent(user)}`;
+    this.#seen = seen;
   }
 
   /** Follow the channel, for as long as the server has one for this user. */

@@ -24,6 +24,8 @@ HIDE = """hidden => {
     Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => hidden ? 'hidden' : 'visible'});
     document.dispatchEvent(new Event('visibilitychange', {bubbles: true}));
 }"""
+ABOVE_FOCUS = """() => document.querySelector('.masthead').getBoundingClientRect().bottom
+    <= document.activeElement.getBoundingClientRect().top"""
 TOO_SMALL = """elements => elements.filter(e => e.checkVisibility()).map(e => [e.outerHTML, e.getBoundingClientRect()])
     .filter(([, box]) => Math.min(box.width, box.height) < 43.5).map(([html]) => html)"""
 
@@ -301,7 +303,7 @@ def test_an_export_comes_in_again_as_a_new_conversation(open_chat: Open, server:
     assert json.loads(file)["title"] == "first"
     listed.root.locator("input[type=file]").set_input_files(upload(file))
     expect(listed.titles).to_have_text(["first", "first"])
-    assert chat.page.url != address
+    expect(chat.page).not_to_have_url(address)
     assert chat.text() == POEM
 
 
@@ -372,6 +374,18 @@ def test_a_question_asked_in_another_tab_streams_into_this_one(open_chat: Open, 
         expect(tab.transcript.get_by_role("article")).to_have_count(4)
 
 
+def test_a_question_typed_while_another_tab_s_answer_runs_is_asked_after_it(open_chat: Open, slow: Server) -> None:
+    chat = asked(open_chat, slow)
+    second = second_tab(chat)
+    second.ask("second")
+    chat.begins()
+    expect(chat.transcript.locator("[data-question]")).to_have_count(2)
+    chat.ask("third")
+    expect(chat.page.locator("[data-queued]")).to_have_text("third")
+    for tab in (chat, second):
+        expect(tab.transcript.locator("[data-question]")).to_have_text(["first", "second", "third"], timeout=WAIT_MS)
+
+
 def test_an_answer_continued_in_another_tab_goes_on_here_too(open_chat: Open, slow: Server) -> None:
     chat = open_chat(slow)
     chat.ask("first")
@@ -396,15 +410,33 @@ def test_an_answer_regenerated_in_another_tab_is_shown_here_with_the_way_to_the_
     expect(chat.transcript.get_by_role("article")).to_have_count(2)
 
 
-def test_what_is_asked_here_is_not_fetched_again(open_chat: Open, server: Server) -> None:
+def test_what_is_asked_or_opened_here_is_not_fetched_again(open_chat: Open, server: Server) -> None:
     chat = asked(open_chat, server, "first")
     listed, pages = Listed(chat), []
+    chat.page.reload()
     chat.page.on("request", lambda request: pages.append(request.url) if CONVERSATION.search(request.url) else None)
     chat.ask("second")
     chat.is_done()
     post(chat.page, "/api/conversations", title="comes behind it on the channel")
     expect(listed.titles).to_have_count(2)
     assert pages == []
+
+
+def test_what_is_asked_elsewhere_while_the_page_opens_is_not_missed(open_chat: Open, server: Server) -> None:
+    chat = asked(open_chat, server, "first")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    chat.page.route("**/sse/connect/**", hold, times=1)
+    chat.page.reload()
+    while not held:
+        chat.page.wait_for_timeout(20)
+    post(chat.page, "/api/answers", prompt="second", model="poem", conversation=chat.page.url[-36:])
+    held[0].continue_()
+    expect(chat.transcript.locator("[data-question]")).to_have_text(["first", "second"])
+    chat.is_done()
 
 
 def test_the_readers_place_is_kept_when_another_tab_asks(open_chat: Open, server: Server) -> None:
@@ -453,7 +485,36 @@ def test_what_failed_is_said_and_changes_nothing(open_chat: Open, server: Server
     listed.choose("one", "Delete")
     expect(listed.problem).to_have_text("The server cannot be reached, so nothing has changed.")
     expect(listed.titles).to_have_text(["one"])
+    listed.search.fill("nothing")
+    expect(listed.problem).to_have_text("The server cannot be reached, so nothing has changed.")
     listed.page.context.set_offline(False)
+    listed.search.press("Enter")
+    expect(listed.titles).to_have_count(0)
+
+
+def test_what_was_deleted_while_its_menu_was_open_cannot_be_renamed(open_chat: Open, server: Server) -> None:
+    listed = titled(open_chat, server, "one")
+    made = post(listed.page, "/api/conversations")["id"]
+    listed.menu_button("Untitled").focus()
+    listed.page.keyboard.press("Enter")
+    rename = listed.page.get_by_role("menuitem", name="Rename")
+    expect(rename).to_be_focused()
+    listed.page.evaluate("id => window.deleted = document.querySelector(`[data-item='${id}']`)", made)
+    listed.page.request.delete(f"{server.url}/api/conversations/{made}")
+    expect(listed.titles).to_have_text(["one"])
+    listed.page.evaluate("deleted.querySelector('[data-action=rename]').click()")
+    post(listed.page, "/api/conversations", title="after it")
+    expect(listed.titles).to_have_text(["after it", "one"])
+
+
+def test_who_comes_too_late_to_undo_is_told_so(open_chat: Open, tmp_path: Path) -> None:
+    with Server(tmp_path, TALKABOUT_UNDO_S="0") as server:
+        listed = titled(open_chat, server)
+        post(listed.page, "/api/conversations")
+        listed.choose("Untitled", "Delete")
+        expect(listed.root.get_by_text("“Untitled” is deleted.")).to_be_visible()
+        listed.undo.click()
+        expect(listed.problem).to_have_text("This conversation is not there any more.")
 
 
 def test_a_title_with_markup_stays_text_and_a_forged_event_does_nothing(open_chat: Open, server: Server) -> None:
@@ -491,10 +552,15 @@ def test_the_page_fits_beside_it(open_chat: Open, server: Server, width: int) ->
     expect(listed.root).to_be_visible(visible=width >= 1024)
 
 
-def test_print_leaves_the_list_out(open_chat: Open, server: Server) -> None:
-    listed = titled(open_chat, server, "one")
-    listed.page.emulate_media(media="print")
-    expect(listed.root).to_be_hidden()
+def test_the_way_to_the_list_stays_at_hand_on_a_narrow_screen(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server, viewport=NARROW)
+    for prompt in ("first", "second"):
+        chat.ask(prompt)
+        chat.is_done()
+    assert chat.page.evaluate("scrollY") > NARROW["height"] / 2
+    expect(chat.button("Show the conversations")).to_be_in_viewport(ratio=1)
+    chat.transcript.get_by_role("button", name="Copy").first.focus()
+    assert chat.page.evaluate(ABOVE_FOCUS)
 
 
 def test_without_javascript_the_list_is_links_and_the_search_a_page(open_chat: Open, server: Server) -> None:

@@ -321,6 +321,31 @@ def test_settings_of_a_conversation_are_changed_and_taken_back(open_chat: Open, 
     asked(chat, "second")
 
 
+def change_elsewhere(chat: Chat, server: Server, **values: object) -> None:
+    conversation = chat.page.url.rpartition("/")[2]
+    assert chat.page.request.patch(f"{server.url}/api/conversations/{conversation}", data=values).ok
+
+
+def test_settings_that_are_changed_elsewhere_are_followed_and_never_overwritten_unsaid(
+    open_chat: Open, server: Server
+) -> None:
+    chat = open_chat(server)
+    asked(chat, "first")
+    change_elsewhere(chat, server, system="theirs")
+    chat.button("Settings of this conversation: it has a system prompt").click()
+    system, temperature = chat.page.get_by_role("textbox", name="System prompt"), chat.page.get_by_label("Temperature")
+    expect(system).to_have_value("theirs")
+    temperature.fill("0.5")
+    change_elsewhere(chat, server, system="theirs again")
+    expect(system).to_have_value("theirs again")
+    expect(temperature).to_have_value("0.5")
+    change_elsewhere(chat, server, temperature=1.5, max_tokens=200)
+    expect(chat.page.get_by_role("dialog").get_by_role("status")).to_contain_text("Save keeps yours")
+    chat.button("Save").click()
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
+    assert settings_of(chat.page, server) == {"system": "theirs again", "temperature": 0.5, "max_tokens": 200}
+
+
 def test_settings_that_cannot_be_saved_are_said_and_kept(open_chat: Open, server: Server) -> None:
     chat = open_chat(server)
     asked(chat, "first")
@@ -425,6 +450,33 @@ def test_without_javascript_a_conversation_goes_on(open_chat: Open, server: Serv
         expect(questions(chat).last).to_have_text(prompt)
         expect(chat.prompt).to_be_visible()
     expect(questions(chat)).to_have_text(["first", "second", "third"])
+
+
+def test_without_javascript_an_answer_is_continued_asked_for_again_and_its_question_edited(
+    open_chat: Open, slow: Server
+) -> None:
+    chat = open_chat(slow, java_script_enabled=False)
+    chat.prompt.fill("first")
+    chat.button("Send").click(no_wait_after=True)
+    chat.begins()
+    chat.button("Stop").click()
+    chat.button("Continue").click()
+    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    assert chat.text() == POEM
+    chat.button("Regenerate").click()
+    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    assert chat.text() == POEM
+    chat.transcript.get_by_role("button", name="Edit").click()
+    expect(chat.prompt).to_have_value("first")
+    expect(questions(chat)).to_have_count(0)
+    chat.prompt.fill("changed")
+    chat.button("Send").click()
+    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    chat.page.locator(".conversation__link").click()
+    expect(questions(chat)).to_have_text(["changed"])
+    expect(steps(chat, "prompts")).to_contain_text("2/2")
+    step_back(chat)
+    expect(steps(chat, "answers")).to_contain_text("2/2")
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])

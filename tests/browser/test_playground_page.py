@@ -92,6 +92,7 @@ def test_event_source_reads_the_poem_and_does_not_come_back_after_done(page: Pag
         "POST /talkeAbouttestSseEmitter",
         "POST /talkeAbouttestEvent",
         "GET /talkeAbouttestEvent",
+        "POST /api/answers",
     ],
 )
 def test_fetch_reads_each_endpoint_to_its_end(page: Page, server: Server, endpoint: str) -> None:
@@ -258,6 +259,55 @@ def test_enter_in_a_field_sends_and_a_button_keeps_the_focus(page: Page, slow: S
     expect(source.root.get_by_role("button", name="Stop")).to_be_focused()
 
 
+def readers(page: Page, server: Server) -> tuple[Client, Client]:
+    """Begin an answer, and have both clients read its journal."""
+    page.goto(f"{server.url}/playground")
+    page.get_by_role("button", name="Begin an answer").click()
+    return Client(page, "Read by EventSource"), Client(page, "Read by fetch + AbortController")
+
+
+def seqs(reader: Client) -> list[int]:
+    """List the numbers of the events that a reader has heard, in their order."""
+    ids = reader.root.locator("[data-kind=event] [data-cell=id]").all_text_contents()
+    return [int(each.rpartition(":")[2]) for each in ids]
+
+
+def test_two_readers_of_one_journal_are_cut_and_still_read_the_same(page: Page, slow: Server) -> None:
+    source, fetch = readers(page, slow)
+    for reader in (source, fetch):
+        expect(reader.row("content")).not_to_have_count(0)
+        reader.press("Cut the connection")
+    fetch.is_now("Error", "does not reconnect by itself")
+    source.is_now("Open", r"by itself after \d+ ms, with Last-Event-ID: \S+")
+    page.get_by_role("button", name="Stop the answer").click()
+    expect(page.locator("[data-receipt]")).to_contain_text('"upstream_closed":true')
+    source.is_now("Closed", "come to its end")
+    fetch.press("Resume")
+    expect(page.locator("[data-journal]")).to_have_attribute("data-same", "true")
+    page.get_by_role("button", name="Continue it").click()
+    expect(page.locator("[data-verdict]")).to_contain_text(f"all of it: {len(POEM)} characters", timeout=WAIT_MS)
+    for reader in (source, fetch):
+        assert seqs(reader) == list(range(1, len(seqs(reader)) + 1)) and len(seqs(reader)) > len(POEM)
+
+
+def test_a_reader_goes_on_behind_its_last_id_and_an_answer_can_be_named(page: Page, slow: Server) -> None:
+    source, fetch = readers(page, slow)
+    for reader in (source, fetch):
+        expect(reader.row("content")).not_to_have_count(0)
+        reader.press("Close")
+        reader.is_now("Closed", "Stopped from this side")
+        last = seqs(reader)[-1]
+        with page.expect_request("**/api/answers/*/events?*") as asked:
+            reader.press("Resume")
+        request = asked.value
+        assert f":{last}" in (request.header_value("last-event-id") or request.url.replace("%3A", ":"))
+    field = page.get_by_label("Id of an answer")
+    field.fill("nobody-s")
+    field.press("Enter")
+    fetch.is_now("Error", "refused with status 404")
+    source.is_now("Error", "neither the status nor the reason")
+
+
 def test_the_list_keeps_the_last_500_and_the_readers_place(page: Page, server: Server) -> None:
     opened(page, server)
     kept = page.evaluate(
@@ -288,7 +338,9 @@ def test_axe_finds_nothing_wrong_and_nothing_is_wider_than_the_screen(
         page = context.new_page()
         page.goto(f"{slow.url}/playground")
         page.locator("[data-client=fetch] [data-action=send]").click()
-        expect(page.locator("[data-client=fetch] tbody tr")).not_to_have_count(0)
+        page.locator("[data-begin] button").click()
+        for panel in ("[data-client=fetch]", "[data-reader=fetch]"):
+            expect(page.locator(f"{panel} tbody tr")).not_to_have_count(0)
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = page.evaluate("axe.run().then((all) => all.violations.map((one) => [one.id, one.nodes[0].html]))")
         assert found == []

@@ -15,10 +15,12 @@ from playwright.sync_api import Page, expect
 from relay.poem import POEM
 from tests.chat_page import WAIT_MS, Chat, Open, squeezed
 from tests.servers import Server
+from tests.stalling_proxy import StallingProxy
 
 pytestmark = pytest.mark.browser
 
 CONVERSATION = re.compile(r"/c/[0-9a-f-]{36}$")
+SLEPT_MS = 12_000  # less than the silence after which a connection is given up
 MIDDLE = "奈何明月"  # stands in the poem's fourth line of eleven
 ASKED = "**/api/answers"
 BESIDE = """async prompt => {
@@ -143,6 +145,33 @@ def test_a_network_that_goes_and_comes_loses_nothing(open_chat: Open, slow: Serv
     chat.page.context.set_offline(False)
     chat.is_done()
     assert never_went_back(chat.page)
+
+
+def test_a_laptop_that_slept_catches_up_though_its_connections_died_unsaid(open_chat: Open, slow: Server) -> None:
+    with StallingProxy(slow.port) as proxy:
+        chat = open_chat(proxy)
+        chat.page.clock.install()
+        chat.page.reload()
+        chat.ask()
+        chat.begins()
+        watch(chat.page)
+        assert proxy.stall() > 0
+        with chat.page.expect_request("**/events", timeout=SLEPT_MS / 2):  # long before the silence alone would tell
+            chat.page.clock.fast_forward(SLEPT_MS)
+        chat.is_done()
+        assert never_went_back(chat.page)
+
+
+def test_without_a_network_an_idle_page_says_so_and_keeps_what_is_written(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server)
+    chat.page.context.set_offline(True)
+    said = chat.page.get_by_text("You are offline. What you write is kept")
+    expect(said).to_be_visible()
+    chat.prompt.fill("half a question")
+    chat.page.context.set_offline(False)
+    expect(said).to_have_count(0)
+    chat.page.reload()
+    expect(chat.prompt).to_have_value("half a question")
 
 
 def test_a_server_that_is_stopped_and_started_loses_nothing(open_chat: Open, tmp_path: Path) -> None:

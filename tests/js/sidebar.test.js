@@ -59,4 +59,6 @@ test('what is found keeps the order of the search: changes are seen in it, and n
   assert.deepEqual(found.groups().found.map((each) => each.title), ['b', 'new']);
   found.drop('b');
   assert.deepEqual(ids(found.groups().found), ['a']);
+  found.add({ conversations: [one('a', '2026-11-22T11:00:00Z')], before: null });
+  assert.deepEqual(ids(found.groups().found), ['a']);
 });

@@ -13,14 +13,13 @@ export class Chat {
   #transcript;
   #composer;
   #queue;
-  #settings;
   #speech;
   #t;
   #turns = new Turns();
 
   constructor({ transcript, composer, queue, settings, speech }, t) {
     [this.#transcript, this.#composer, this.#queue] = [transcript, composer, queue];
-    [this.#settings, this.#speech, this.#t] = [settings, speech, t];
+    [this.settings, this.#speech, this.#t] = [settings, speech, t];
     this.#listen();
     composer.restartable = Boolean(transcript.last);
     this.#takeOver(transcript.last);
@@ -51,7 +50,7 @@ export class Chat {
     if (this.#turns.busy) return;
     const newest = this.#transcript.adopt(roots);
     this.#composer.restartable = Boolean(this.#transcript.last);
-    if (newest?.root.dataset.state === 'running') this.#run(newest, () => newest.answer);
+    if (newest?.root.dataset.state === 'running') this.#join(newest);
   }
 
   #listen() {
@@ -79,8 +78,14 @@ export class Chat {
   /** Go on where the server's page has left off. */
   #takeOver(last) {
     const { state } = last?.root.dataset ?? {};
-    if (state === 'running') this.#run(last, () => last.answer);
+    if (state === 'running') this.#join(last);
     else this.#settle(last ? { state } : {});
+  }
+
+  /** Follow an answer that runs already: what waits comes after it. */
+  #join(exchange) {
+    this.#queue.join(this.conversation, exchange.answer.id, (answer) => this.#transcript.find(answer));
+    this.#run(exchange, () => exchange.answer);
   }
 
   /** Ask the question of an exchange (again): a new answer, behind which there is nothing yet. */
@@ -89,7 +94,7 @@ export class Chat {
     this.#transcript.endWith(exchange);
     this.#run(exchange, async () => {
       exchange.clear();
-      this.#transcript.conversation = await this.#settings.place(this.#transcript.conversation);
+      this.#transcript.conversation = await this.settings.place(this.#transcript.conversation);
       return new Answer({ ...this.#transcript.place(exchange), ...more, model });
     });
   }
@@ -112,7 +117,7 @@ export class Chat {
     this.#transcript.conversation = conversation;
     showAddress(conversation);
     this.#composer.moved(conversation);
-    this.#settings.moved(conversation);
+    this.settings.moved(conversation);
     this.#queue.follow(conversation, answer);
     this.onConversation();
     if (exchange.asked > 1) showSteps(exchange.root, conversation, answer);

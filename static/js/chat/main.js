@@ -8,6 +8,7 @@ import { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { editor } from './editing.js';
 import { Follow } from './follow.js';
+import { bindOffline } from './offline.js';
 import { Queue } from './queue.js';
 import { Settings } from './settings.js';
 import { Shortcuts } from './shortcuts.js';
@@ -35,6 +36,7 @@ new Shortcuts(part('keys'), part('keys-open'), {
   copy: () => transcript.last?.tools.copy(),
   edit: () => transcript.last?.tools.edit(),
 });
+bindOffline(part('offline'), t('live.no_network'));
 const settle = new ResizeObserver(() => follow.settle());
 [form, part('queue')].forEach((element) => settle.observe(element));
 

@@ -5,9 +5,10 @@ import { isCancel } from './keys.js';
 /** Make the buttons of a menu tell their values. */
 export function bindMenu(menu, choose) {
   const close = () => (menu.open = false);
-  menu.addEventListener('click', ({ target }) => {
-    const choice = target.closest('button');
+  menu.addEventListener('click', (event) => {
+    const choice = event.target.closest('button');
     if (!choice) return;
+    event.preventDefault(); // without scripts it is a form's button
     close();
     choose(choice.value);
   });

@@ -43,6 +43,11 @@ export class Queue {
     this.#changed();
   }
 
+  /** They follow an answer that runs already, unless they were written for another branch than the one that is shown. */
+  join(conversation, answer, isShown) {
+    if (!this.#waiting.length || isShown(this.#behind)) this.follow(conversation, answer);
+  }
+
   /** Say if they were written for what follows an answer, or for another branch. */
   belongsBehind(answer) {
     return !this.#behind || this.#behind === answer;

@@ -1,7 +1,8 @@
 // What a model is told beside the questions: system prompt, temperature, greatest length. Of one conversation.
 
-import { change, create } from './conversation.js';
+import { change, create } from '../conversations.js';
 import { keep, keptValue } from './kept.js';
+import { changesOf, isSet, merged, read, settingsIn, write } from './settings_form.js';
 import { errorWords } from './words.js';
 
 const NEW = 'talkabout.settings'; // of the conversation that is yet to be made
@@ -13,7 +14,7 @@ export class Settings {
   #button;
   #conversation;
   #t;
-  #values;
+  #values; // as the conversation has them
 
   constructor(dialog, button, conversation, t) {
     this.#dialog = dialog;
@@ -29,8 +30,7 @@ export class Settings {
   /** Give the conversation to ask in; one that has settings is made before its first question. */
   async place(conversation) {
     if (conversation || !isSet(this.#values)) return conversation;
-    this.#conversation = await create();
-    await change(this.#conversation, this.#values);
+    this.#conversation = (await create(this.#values)).id;
     keep(NEW, '');
     return this.#conversation;
   }
@@ -43,10 +43,22 @@ export class Settings {
     keep(NEW, '');
   }
 
+  /** Follow what was set elsewhere. What is being changed here stays in its field, and nothing is overwritten unsaid. */
+  follow(conversation) {
+    const [before, now] = [this.#values, settingsIn(conversation)];
+    this.#values = now;
+    this.#mark();
+    if (!this.#dialog.open) return;
+    const { written, conflict } = merged(read(this.#form), before, now);
+    write(this.#form, written);
+    if (conflict) this.#part('meanwhile').textContent = this.#t('settings.conflict');
+    else if (Object.keys(written).length) this.#part('meanwhile').textContent = this.#t('settings.followed');
+  }
+
   #listen() {
     this.#button.hidden = false;
     this.#button.addEventListener('click', () => this.#open());
-    this.#dialog.querySelector('[data-close]').addEventListener('click', () => this.#dialog.close());
+    this.#part('close').addEventListener('click', () => this.#dialog.close());
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#save(read(this.#form));
@@ -56,13 +68,17 @@ export class Settings {
   #open() {
     write(this.#form, this.#values);
     this.#say('');
+    this.#part('meanwhile').textContent = '';
     this.#dialog.showModal();
   }
 
+  /** Save what was changed here, and nothing else: others may have changed the rest. */
   async #save(values) {
+    const changes = changesOf(values, this.#values);
+    const changed = Object.keys(changes).length > 0;
     try {
-      if (this.#conversation) await change(this.#conversation, values);
-      else keep(NEW, isSet(values) ? JSON.stringify(values) : '');
+      if (this.#conversation && changed) await change(this.#conversation, changes);
+      else if (changed) keep(NEW, isSet(values) ? JSON.stringify(values) : '');
     } catch (refusal) {
       return this.#say(refusal.detail || errorWords({ refusal }, this.#t, LANG, navigator.onLine));
     }
@@ -77,21 +93,11 @@ export class Settings {
     this.#button.ariaLabel = this.#button.title = words;
   }
 
+  #part(name) {
+    return this.#dialog.querySelector(`[data-${name}]`);
+  }
+
   #say(words) {
     this.#form.querySelector('[role=alert]').textContent = words;
   }
-}
-
-function read({ elements }) {
-  const number = (field) => (field.value === '' ? null : Number(field.value));
-  const system = elements.system.value.trim() && elements.system.value;
-  return { system, temperature: number(elements.temperature), max_tokens: number(elements.max_tokens) };
-}
-
-function write({ elements }, values) {
-  for (const [name, value] of Object.entries(values)) elements[name].value = value ?? '';
-}
-
-function isSet({ system, temperature, max_tokens }) {
-  return Boolean(system) || temperature !== null || max_tokens !== null;
 }

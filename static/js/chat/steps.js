@@ -1,5 +1,7 @@
 // ‹ 2/3 ›: the server writes them; after a new version they are taken from the page that it would send now.
 
+import { fetchPage } from '../page.js';
+
 /** Show the versions of an exchange as the server knows them. Without them the exchange is as good as before. */
 export async function showSteps(root, conversation, answer) {
   const fresh = await fetchPage(`/c/${conversation}?leaf=${answer}`).catch(() => null);
@@ -14,9 +16,4 @@ export function renewSteps(root, there) {
     const now = there.querySelector(`[data-steps="${steps.dataset.steps}"]`);
     if (!steps.isEqualNode(now)) steps.replaceWith(now);
   }
-}
-
-async function fetchPage(address) {
-  const response = await fetch(address, { headers: { Accept: 'text/html' }, cache: 'no-store' });
-  return response.ok ? new DOMParser().parseFromString(await response.text(), 'text/html') : null;
 }

@@ -38,7 +38,7 @@ export class Tools {
   }
 
   #listen() {
-    const listen = (name, act) => this.#part(name).addEventListener('click', act);
+    const listen = (name, act) => this.#part(name).addEventListener('click', instead(act));
     listen('edit', () => this.edit());
     listen('copy-question', () => this.#copy(this.#part('copy-question'), this.#exchange.prompt));
     listen('copy-answer', () => this.copy());
@@ -53,4 +53,12 @@ export class Tools {
     setTimeout(() => (button.textContent = button.dataset.words), SEEN_MS);
     this.onSay(words);
   }
+}
+
+/** Do something instead of what the form would do, which is there for those without scripts. */
+export function instead(act) {
+  return (event) => {
+    event.preventDefault();
+    act();
+  };
 }

@@ -3,7 +3,7 @@
 import { idsOf, showFiles } from '../files/shown.js';
 import { Exchange } from './exchange.js';
 import { renewSteps } from './steps.js';
-import { Tools } from './tools.js';
+import { instead, Tools } from './tools.js';
 
 export class Transcript {
   onRetry = () => {};
@@ -104,7 +104,7 @@ export class Transcript {
   #take(root) {
     const exchange = new Exchange(root, this.#t, this.#follow);
     root.querySelector('[data-retry]').addEventListener('click', () => this.onRetry(exchange));
-    root.querySelector('[data-continue]').addEventListener('click', () => this.onContinue(exchange));
+    root.querySelector('[data-continue]').addEventListener('click', instead(() => this.onContinue(exchange)));
     exchange.tools = new Tools(exchange, this.#edit, this.#t);
     exchange.tools.onEdit = (prompt) => this.#asked(() => this.onEdit(exchange, prompt));
     exchange.tools.onAgain = (model) => this.#asked(() => this.onAgain(exchange, model));

@@ -12,8 +12,18 @@ export function underKey(request, key) {
   return { ...request, url: withQuery(request.url, [['cut', key]]) };
 }
 
-/** Ask the server to tear the connection that was opened under a key. */
-export function cut(key, headers) {
+/** Have the connection torn that was opened under a key; a pane shows what happens. */
+export async function tear(key, headers, pane) {
+  pane.wire('cut', 'POST /playground/cut');
+  try {
+    const { status } = await cut(key, headers);
+    if (status !== 202) pane.wire('cut', `status ${status}`);
+  } catch (error) {
+    pane.wire('cut', error.message);
+  }
+}
+
+function cut(key, headers) {
   return fetch('/playground/cut', {
     method: 'POST',
     headers: { ...headers, 'Content-Type': 'application/json' },

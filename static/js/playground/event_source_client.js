@@ -14,9 +14,9 @@ export class EventSourceClient {
     this.#pane = pane;
   }
 
-  /** Connect; `listen` is one more event name to hear. */
-  open({ url }, { listen }) {
-    this.#lastId = '';
+  /** Connect; `listen` is one more event name to hear, `lastId` what the address says that was read before. */
+  open({ url, lastId = '' }, { listen }) {
+    this.#lastId = lastId;
     this.#lostAt = 0;
     this.#source = new EventSource(url);
     const names = new Set([...HEARD, listen].filter(Boolean));

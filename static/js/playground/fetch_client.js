@@ -27,7 +27,7 @@ export class FetchClient {
     const response = await fetch(url, { method, headers, body: body || undefined, signal, cache: 'no-store' });
     this.#began(response);
     if (isEventStream(response)) await showEvents(response.body, this.#pane);
-    else await showCharacters(response.body, this.#pane);
+    else if (response.body) await showCharacters(response.body, this.#pane);
     this.#pane.state(response.ok ? 'closed' : 'error', ...this.#outcome(response));
   }
 
@@ -39,7 +39,7 @@ export class FetchClient {
 
   #outcome({ status, ok }) {
     if (!ok) return ['playground.say.refused', { status }];
-    return status === 202 ? ['playground.say.answered', { status }] : ['playground.say.ended'];
+    return status === 202 || status === 204 ? ['playground.say.answered', { status }] : ['playground.say.ended'];
   }
 
   #failed({ name, message }) {

@@ -4,6 +4,7 @@ import { messagesFrom } from '../messages.js';
 import { bindCopy } from './copy.js';
 import { EventSourceClient } from './event_source_client.js';
 import { FetchClient } from './fetch_client.js';
+import { Journal } from './journal.js';
 import { Panel } from './panel.js';
 
 const CLIENTS = { 'event-source': EventSourceClient, fetch: FetchClient };
@@ -17,3 +18,7 @@ for (const root of clients.querySelectorAll('[data-client]')) {
   bindCopy(root.querySelector('[data-copy]'), root.querySelector('[data-curl]'), root.querySelector('[data-said]'), say);
 }
 clients.hidden = false;
+
+const journal = document.querySelector('[data-journal]');
+new Journal(journal, say, rowTemplate);
+journal.hidden = false;

@@ -15,6 +15,7 @@ const RUNNING = ['connecting', 'open', 'reconnecting'];
 
 /** The output half of a client's panel. */
 export class Pane {
+  onEvent = () => {};
   #root;
   #say;
   #answer;
@@ -50,7 +51,13 @@ export class Pane {
   event({ event = 'message', data, id = '' }) {
     this.#list.add('event', event, data, id);
     this.text(textAfter(this.#text, { event, data }, this.#endpoint));
+    this.onEvent({ event, data, id });
     return isLast({ event, data }, this.#endpoint);
+  }
+
+  /** The text, as it is shown with the next frame. */
+  get shown() {
+    return this.#text;
   }
 
   /** Show what came over the wire, or happened to the connection, and is no event. */

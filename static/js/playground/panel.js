@@ -1,6 +1,7 @@
 // One client's panel: its form, its buttons, what it shows.
 
-import { cut, newKey, underKey } from './cut.js';
+import { bindButtons } from './buttons.js';
+import { newKey, tear, underKey } from './cut.js';
 import { Pane } from './pane.js';
 import { RequestForm } from './request_form.js';
 
@@ -34,31 +35,14 @@ export class Panel {
   }
 
   /** Have the server tear the connection, which is a fault of the network to this side. */
-  async cut() {
-    this.#pane.wire('cut', 'POST /playground/cut');
-    try {
-      const { status } = await cut(this.#key, this.#form.authorization());
-      if (status !== 202) this.#pane.wire('cut', `status ${status}`);
-    } catch (error) {
-      this.#pane.wire('cut', error.message);
-    }
+  cut() {
+    return tear(this.#key, this.#form.authorization(), this.#pane);
   }
 
   #bind(root) {
     const actions = { send: () => this.send(), restart: () => this.send(), stop: () => this.stop(), cut: () => this.cut() };
     root.addEventListener('submit', (event) => event.preventDefault());
-    for (const button of root.querySelectorAll('[data-action]')) {
-      const press = actions[button.dataset.action];
-      // aria-disabled, not disabled: a button that has the focus keeps it.
-      button.addEventListener('click', () => button.ariaDisabled !== 'true' && press());
-    }
-    root.addEventListener('statechange', ({ detail }) => enable(root, detail.running));
+    bindButtons(root, actions);
     addEventListener('pagehide', () => this.#client.close());
-  }
-}
-
-function enable(root, running) {
-  for (const button of root.querySelectorAll('[data-while]')) {
-    button.ariaDisabled = String((button.dataset.while === 'running') !== running);
   }
 }

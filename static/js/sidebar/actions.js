@@ -1,6 +1,6 @@
 // What can be done with a conversation of the list. What happens is said; what fails changes nothing and says why.
 
-import * as api from './api.js';
+import * as api from '../conversations.js';
 import { askForTitle } from './rename.js';
 
 export class Actions {
@@ -23,9 +23,11 @@ export class Actions {
   }
 
   async rename({ id, title: before }) {
+    const item = this.#list.item(id);
+    if (!item) return; // it has been deleted elsewhere while the menu was open
     let title = before;
     await this.#list.hold(async () => {
-      title = await askForTitle(this.#list.item(id), before, this.#parts.renameTemplate);
+      title = await askForTitle(item, before, this.#parts.renameTemplate);
     });
     if (title !== before) await this.#change(id, { title }, 'list.say.renamed');
   }

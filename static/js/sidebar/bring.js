@@ -1,6 +1,6 @@
 // Taking a conversation in that was exported here or elsewhere.
 
-import { bring } from './api.js';
+import { bring } from '../conversations.js';
 
 const WORDS = { 400: 'import.say.not_json', 413: 'import.say.large', 415: 'import.say.not_json', 422: 'import.say.wrong' };
 

@@ -1,7 +1,8 @@
 // The open conversation, as far as other tabs and devices change it: its title, its end, and what they ask in it.
 
 import { insist } from '../answers/insist.js';
-import { refusalOf } from '../answers/refusal.js';
+import { read } from '../chat/settings_form.js';
+import { fetchPage } from '../page.js';
 
 export class Here {
   onRestore = () => {}; // called with the id of the open conversation, which was deleted
@@ -25,8 +26,10 @@ export class Here {
   }
 
   /** It has been changed, or brought back. */
-  show({ title }) {
-    document.title = [title, this.#site].filter(Boolean).join(' · ');
+  show(conversation) {
+    const { title } = conversation;
+    this.#chat.settings.follow(conversation);
+    this.#name(title, [title, this.#site].filter(Boolean).join(' · '));
     this.#say('');
   }
 
@@ -58,12 +61,18 @@ export class Here {
     await this.#chat.whenFree();
     this.#behind = false;
     const { id } = this;
-    const page = await insist((line) => fetchPage(line.signal)).catch((refusal) => refusal);
+    const page = await insist((line) => fetchPage(location.href, line.signal)).catch((refusal) => refusal);
     if (id !== this.id) return;
     if (page.status === 404) this.leave();
     if (page.status) return;
-    document.title = page.title;
+    this.#name(page.querySelector('[data-title]').textContent, page.title);
+    this.#chat.settings.follow(read(page.querySelector('[data-settings] form')));
     this.#chat.adopt([...page.querySelectorAll('[data-transcript] [data-answer-id]')]);
+  }
+
+  #name(title, whole) {
+    document.title = whole;
+    document.querySelector('[data-title]').textContent = title || this.#t('list.say.untitled');
   }
 
   #say(words) {
@@ -72,10 +81,4 @@ export class Here {
     this.#gone.querySelector('[data-gone-words]').textContent = words;
     if (held && !words) document.querySelector('#prompt').focus();
   }
-}
-
-async function fetchPage(signal) {
-  const response = await fetch(location.href, { headers: { Accept: 'text/html' }, cache: 'no-store', signal });
-  if (!response.ok) throw await refusalOf(response);
-  return new DOMParser().parseFromString(await response.text(), 'text/html');
 }

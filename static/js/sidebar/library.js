@@ -1,7 +1,7 @@
 // What the list shows, and how it is kept in step with the server.
 
 import { insist } from '../answers/insist.js';
-import * as api from './api.js';
+import * as api from '../conversations.js';
 import { Found, Shelf } from './shelf.js';
 
 export class Library {

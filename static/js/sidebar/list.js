@@ -40,8 +40,7 @@ export class List {
   /** Keep the list as it is while `change` goes on. */
   async hold(change) {
     this.#held = true;
-    await change();
-    this.#held = false;
+    await change().finally(() => (this.#held = false));
     if (this.#waiting) this.show(...this.#waiting);
     this.#waiting = null;
   }

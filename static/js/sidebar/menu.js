@@ -1,6 +1,6 @@
 // The menu of a conversation: one for all, shown at the button that was pressed. A menu as the ARIA practices have it.
 
-import { exportPath } from './api.js';
+import { exportPath } from '../conversations.js';
 
 const MARGIN_PX = 8;
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };

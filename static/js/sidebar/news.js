@@ -11,6 +11,7 @@ export class News {
     this.#here = here;
     channel.onReset = () => this.#reload();
     channel.onChange = (change, conversation) => ID.test(conversation.id) && this.#hear(change, conversation);
+    this.#reloadList(); // the server writes only the beginning of it into the page
     channel.follow();
   }
 
@@ -28,7 +29,12 @@ export class News {
 
   /** Something may have been missed: look at everything. */
   async #reload() {
-    await this.#library.reload().catch(() => {}); // then the list stays as the server wrote it
+    await this.#reloadList();
     if (this.#here.id) this.#here.catchUp();
+  }
+
+  /** If it cannot be loaded, the list stays as it is. */
+  #reloadList() {
+    return this.#library.reload().catch(() => {});
   }
 }

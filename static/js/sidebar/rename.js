@@ -1,6 +1,6 @@
 // Renaming in place: Enter and leaving the field keep the new title, Escape keeps the old one.
 
-import { isSend } from '../chat/keys.js';
+import { isCancel, isSend } from '../chat/keys.js';
 import { linkOf } from './item.js';
 
 /** Ask for another title in the place of the link; gives it, or the old one. */
@@ -34,7 +34,7 @@ function entered(form, field, title) {
 
 /** Take an Escape for this field alone: it stops no answer and closes no drawer. */
 function isEscape(event) {
-  if (event.key !== 'Escape' || event.isComposing) return false;
+  if (!isCancel(event)) return false;
   event.preventDefault();
   event.stopPropagation();
   return true;

@@ -14,7 +14,7 @@ export class Says {
   }
 
   done(key, values) {
-    this.#said.textContent = this.#t(key, values);
+    this.#said.textContent = this.#words(key, values);
   }
 
   /** Say how many conversations a search has found. */
@@ -23,16 +23,21 @@ export class Says {
   }
 
   undo(key, values, undo) {
-    this.#toasts.offer(this.#t(key, values), undo);
+    this.#toasts.offer(this.#words(key, values), undo);
   }
 
   /** Say why a request failed; an empty reason takes back what was said. */
   wrong(refusal) {
     this.#problem.textContent = refusal && this.#t(reason(refusal), refusal);
   }
+
+  #words(key, values) {
+    return this.#t(key, { ...values, title: values?.title || this.#t('list.say.untitled') });
+  }
 }
 
+const REASONS = { 401: 'live.sign_in', 404: 'list.say.lost', 409: 'share.say.nothing' }; // the only conflict there is
+
 function reason({ status }) {
-  if (status === 409) return 'share.say.nothing'; // the only conflict there is
-  return status ? 'list.say.refused' : 'list.say.unreachable';
+  return REASONS[status] ?? (status ? 'list.say.refused' : 'list.say.unreachable');
 }

@@ -1,5 +1,7 @@
 // The search field: finds while one types, after a short rest.
 
+import { isCancel } from '../chat/keys.js';
+
 const REST_MS = 200;
 
 export class SearchField {
@@ -12,7 +14,7 @@ export class SearchField {
     this.#field = form.elements.q;
     form.addEventListener('submit', (event) => this.#submit(event));
     this.#field.addEventListener('input', () => this.#wait());
-    this.#field.addEventListener('keydown', (event) => event.key === 'Escape' && this.#clear(event));
+    this.#field.addEventListener('keydown', (event) => isCancel(event) && this.#clear(event));
   }
 
   focus() {
@@ -25,8 +27,10 @@ export class SearchField {
     this.#timer = setTimeout(() => this.#search(), this.#field.value ? REST_MS : 0);
   }
 
+  /** Search now, and once more for the same words: the last search may have failed. */
   #submit(event) {
     event.preventDefault();
+    this.#asked = '';
     this.#search();
   }
 
@@ -38,7 +42,7 @@ export class SearchField {
 
   /** The first Escape ends the search; it neither stops an answer nor closes the drawer. */
   #clear(event) {
-    if (!this.#field.value || event.isComposing) return;
+    if (!this.#field.value) return;
     event.preventDefault();
     event.stopPropagation();
     this.#field.value = '';

@@ -50,11 +50,11 @@ export class Shelf {
 
 /** What was found, in the order of the search: changes are seen in it, but nothing comes by itself. */
 export class Found extends Shelf {
-  #ids = [];
+  #ids = new Set(); // a page that was asked for twice is there once
 
   add(page) {
     super.add(page);
-    this.#ids.push(...page.conversations.map((each) => each.id));
+    page.conversations.forEach(({ id }) => this.#ids.add(id));
   }
 
   put(conversation) {
@@ -62,6 +62,6 @@ export class Found extends Shelf {
   }
 
   groups() {
-    return { found: this.#ids.map((id) => this.get(id)).filter(Boolean) };
+    return { found: [...this.#ids].map((id) => this.get(id)).filter(Boolean) };
   }
 }

@@ -34,7 +34,7 @@ export function bindSidebar(root, chat) {
   library.show();
   bindList(list, library, says, new Menu(part('menu')), actions);
   bindImport(part('import'), ({ id }) => location.assign(`/c/${id}`), (words) => (part('problem').textContent = words), t);
-  new News(new Channel(root.dataset.user), library, here);
+  new News(new Channel(root.dataset.user, root.dataset.told), library, here);
   return { search: bindSearch(part('search'), root, library, says) };
 }
 

@@ -1,6 +1,6 @@
-// The requests of the list (CONTRACT section 4). Each gives what the server says, or throws a Refusal or what fetch throws.
+// The requests of conversations (CONTRACT section 4). Each gives what the server says, or throws a Refusal or what fetch throws.
 
-import { refusalOf } from '../answers/refusal.js';
+import { refusalOf } from './answers/refusal.js';
 
 const PATH = '/api/conversations';
 
@@ -8,6 +8,11 @@ const PATH = '/api/conversations';
 export function list(query, signal) {
   const asked = Object.entries(query).filter(([, value]) => value);
   return request(`?${new URLSearchParams(asked)}`, { signal });
+}
+
+/** Make a conversation with some fields; gives it. */
+export function create(values) {
+  return request('', { method: 'POST', ...json(JSON.stringify(values)) });
 }
 
 /** Change some fields of a conversation; gives it as it is then. */
