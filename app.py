@@ -11,9 +11,12 @@ from flask import Flask
 
 from answers.channels import Channels
 from answers.database import Database
+from answers.files import Files
 from answers.follow import Follower
 from answers.hidden import Hidden
+from answers.history import History
 from answers.imports import Imports
+from answers.intake import Intake
 from answers.journal import open_journal
 from answers.producer import Ask
 from answers.producers import Producers
@@ -22,7 +25,7 @@ from answers.readers import Readers
 from answers.recovery import Recovery
 from answers.room import Room
 from answers.shares import Shares
-from answers.store import AnswerRow, History, Store
+from answers.store import AnswerRow, Store
 from answers.writer import Writer
 from relay.catalog import Catalog
 from relay.chat import request_body
@@ -34,6 +37,7 @@ from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
 from web.channel import CUTS, channel
+from web.files import files
 from web.list_page import list_page
 from web.news import tell_of_answer
 from web.pages import pages
@@ -65,7 +69,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     headers.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations):
+    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):
         app.register_blueprint(blueprint)
     return app
 
@@ -74,7 +78,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     """Make what the views work with, each part from those before it."""
     models = catalog(settings, embedded_url)
     database = Database(settings)
-    store, hidden = Store(database), Hidden(database, settings.undo_s)
+    store, hidden, kept = Store(database), Hidden(database, settings.undo_s), Files(database, settings)
     journal = open_journal(settings, data_dir)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
@@ -91,12 +95,16 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         follower=follower,
         channels=channels,
         store=store,
+        files=kept,
+        intake=Intake(kept, settings),
         hidden=hidden,
         imports=Imports(database),
         shares=Shares(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
-        recovery=Recovery(producers, follower, Pruning(journal, settings, hidden.purge), settings.abandon_after_s),
+        recovery=Recovery(
+            producers, follower, Pruning(journal, settings, hidden.purge, kept.purge), settings.abandon_after_s
+        ),
         readers=Readers(journal, store, follower),
     )
 
@@ -106,7 +114,8 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
     upstream, name = models.find(row.model)
     within, longest = row.within, settings.max_tokens
     max_tokens = min(within.max_tokens or longest, longest)
-    body = request_body(name, history or store.history(row.id), max_tokens, within.system, within.temperature)
+    asked = history or store.history(row.id, models.takes_images(name))
+    body = request_body(name, asked, max_tokens, within.system, within.temperature)
     style = upstream.continues()
     if upstream.names_requests():
         body["request_id"] = row.id

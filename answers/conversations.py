@@ -202,5 +202,6 @@ def _position(cursor: str) -> Place:
 
 def _message(values: tuple[Any, ...]) -> dict[str, Any]:
     row = dict(zip(messages.c.keys(), values, strict=True))
-    names = _OF_EVERY_MESSAGE + (_OF_AN_ANSWER if row["role"] == "assistant" else ())
-    return {name: row[name] for name in names}
+    if row["role"] == "assistant":
+        return {name: row[name] for name in (*_OF_EVERY_MESSAGE, *_OF_AN_ANSWER)}
+    return {**{name: row[name] for name in _OF_EVERY_MESSAGE}, "files": row["files"] or []}

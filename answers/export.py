@@ -13,4 +13,6 @@ def as_markdown(title: str, messages: list[dict[str, Any]]) -> str:
     for message in branch(messages, messages[-1]["id"] if messages else None):
         who = "You" if message["role"] == "user" else message["model"]
         parts += [f"**{who}:**", message["content"]]
+        if files := message.get("files"):
+            parts += [f"Files: {', '.join(file['name'] for file in files)}"]
     return "\n\n".join(parts) + "\n"

@@ -8,6 +8,7 @@ from sqlalchemy import insert
 
 from answers.conversations import Conversation, Given, columns_of, create
 from answers.database import Database
+from answers.files import add
 from answers.prepared import Prepared, Transaction
 from answers.tables import messages
 from answers.tree import new_id
@@ -20,7 +21,8 @@ _ADD = Prepared(insert(messages), *messages.c.keys())
 class Document(NamedTuple):
     """Hold a conversation that was read and checked: each message with all its columns, behind the one it follows.
 
-    Their ids only say who follows whom; where they belong is said when they are written.
+    Their ids only say who follows whom; where they belong is said when they are written. A prompt's `files`
+    are Contents.
     """
 
     title: str
@@ -44,8 +46,9 @@ class Imports:
             ids: dict[str | None, str | None] = {None: None}
             for position, row in enumerate(document.messages, 1):
                 mine = ids[row["id"]] = new_id()
+                shown = [add(transaction, user, each, made.id) for each in row.get("files") or ()]
                 place = {"id": mine, "parent": ids[row["parent"]], "conversation": made.id, "position": position}
-                _ADD.run(transaction, **{**row, **place})
+                _ADD.run(transaction, **{**row, **place, "files": shown or None})
             return made
 
         return self._database.write(work)

@@ -14,11 +14,12 @@ from functools import partial
 from typing import Any
 
 from answers.answer import Answer, stream_of
+from answers.history import History
 from answers.journal import Journal
 from answers.kept import take_up
 from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
-from answers.store import AnswerRow, History, Store
+from answers.store import AnswerRow, Store
 from answers.writer import Writer
 from relay.chat import clean
 from relay.errors import Conflict, DatabaseError, NotFound, TalkaboutError
@@ -71,22 +72,30 @@ class Producers:
         return LEASE_S * (1 + len(self._running) // RENEWED_AT_ONCE)
 
     def begin(
-        self, user: str, prompt: str, model: str, conversation: str | None, parent: str | None, answer: str
+        self,
+        user: str,
+        prompt: str,
+        model: str,
+        conversation: str | None,
+        parent: str | None,
+        answer: str,
+        files: tuple[str, ...] = (),
     ) -> AnswerRow:
         """Begin an answer, or find the one that has this id already.
 
-        Raises NotFound and Conflict as Store.begin does, and JournalError.
+        Raises NotFound, FileGone and Conflict as Store.begin does, and JournalError.
         """
         # The lease comes first: were the worker killed in between, an answer without one would never be adopted.
         with self.holding(answer) as mine:
             try:
-                row, new = self.store.begin(user, prompt, model, conversation, parent, answer)
+                row, new = self.store.begin(user, prompt, model, conversation, parent, answer, files)
             except TalkaboutError:
                 if mine:
                     self.journal.release(stream_of(answer), self.owner)
                 raise
             if mine and new:
-                self.run(row, None, None if conversation else [{"role": "user", "content": clean(prompt)}])
+                alone = not (conversation or files)  # then there is nothing to look up
+                self.run(row, None, [{"role": "user", "content": clean(prompt)}] if alone else None)
             elif mine:
                 self.let_go(answer)
         return row

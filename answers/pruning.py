@@ -1,4 +1,7 @@
-"""Let old entries of the journal and deleted conversations go, in small batches, so that nothing stops for it."""
+"""Let old entries of the journal, deleted conversations and files that were never sent go.
+
+That happens in small batches, so that nothing stops for it.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Pruning:
-    """Prune a journal by the operator's bounds on time and size; `purge` does the same to what was deleted."""
+    """Prune a journal by the operator's bounds on time and size; each of `purges` does the same in the database."""
 
-    def __init__(self, journal: Journal, settings: Settings, purge: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, journal: Journal, settings: Settings, *purges: Callable[[], bool]) -> None:
         self._journal = journal
-        self._purge = purge
+        self._purges = purges
         self._keep_s = max(settings.journal_keep_s, settings.channel_keep_s)
         self._max_bytes = settings.journal_max_bytes
         self._next_at = 0.0
@@ -37,7 +40,7 @@ class Pruning:
         except JournalError as error:
             log.warning("old events stay for now: %s", error)
         try:
-            if self._purge():
+            if sum(purge() for purge in self._purges):
                 self._next_at = now
         except DatabaseError as error:
-            log.warning("deleted conversations stay for now: %s", error)
+            log.warning("deleted conversations and files stay for now: %s", error)

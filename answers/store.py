@@ -14,9 +14,11 @@ from sqlalchemy import Connection, bindparam, func, inspect, or_, select, text, 
 
 from answers.conversations import Conversation, Conversations, create, touch
 from answers.database import Database
+from answers.files import claim
+from answers.history import History, history_of
 from answers.prepared import Prepared, Transaction
 from answers.tables import RUNNING, SCHEMA, conversations, messages
-from answers.tree import NEW_ANSWER, Asked, alternating, append, branch, is_id, new_id, now_us, title_of
+from answers.tree import NEW_ANSWER, Asked, append, ids_of, is_id, new_id, now_us, title_of
 from relay.chat import clean
 from relay.errors import Conflict, NotFound, NotMigrated
 
@@ -68,8 +70,6 @@ class Outcome(TypedDict, total=False):
     error: str | None
 
 
-History = list[dict[str, str]]  # what a model reads: role and content of each message
-
 _EARLY = ("stopped", "interrupted", "failed")
 _OWN = [messages.c[field.name] for field in fields(AnswerRow) if field.name != "within"]
 _FIND = Prepared(
@@ -83,12 +83,7 @@ _ADOPT = Prepared(
     .values(adoptions=messages.c.adoptions + 1)
     .returning(messages.c.adoptions)
 )
-_TEXT = Prepared(select(messages.c.content).where(messages.c.id == bindparam("message")))
-_BRANCHES = Prepared(
-    select(messages.c.id, messages.c.parent, messages.c.role, messages.c.content).where(
-        messages.c.conversation == bindparam("conversation")
-    )
-)
+_PROMPT = Prepared(select(messages.c.content, messages.c.files).where(messages.c.id == bindparam("message")))
 
 
 class Store:
@@ -106,35 +101,30 @@ class Store:
         conversation: str | None = None,
         parent: str | None = None,
         answer: str | None = None,
+        files: tuple[str, ...] = (),
     ) -> tuple[AnswerRow, bool]:
         """Begin an answer, once for each id `answer`; say if it was this call that began it.
 
         Without a conversation a new one is made, without a parent the prompt follows the conversation's newest message.
-        A prompt that stands below the named parent already gets one more answer. Raises NotFound if the conversation or
-        the parent is not this user's, Conflict if the answer is another user's or to another prompt, and ValueError for
-        an answer that is no UUID in lower case.
+        A prompt that stands below the named parent already, with the same files, gets one more answer. Raises NotFound
+        if the conversation or the parent is not this user's, FileGone if a file is not, Conflict if the answer is
+        another user's or to another prompt, and ValueError for an answer that is no UUID in lower case.
         """
         if answer is not None and not is_id(answer):
             raise ValueError(f"no UUID in lower case: {answer[:100]!r}")
-        asked = Asked(user, clean(prompt), clean(model), conversation, parent, answer or new_id())
+        asked = Asked(user, clean(prompt), clean(model), conversation, parent, answer or new_id(), files)
         return self._database.write(lambda transaction: _begin(transaction, asked))
 
     def answer(self, answer: str) -> AnswerRow | None:
         """Look an answer up."""
         return self._database.read(lambda transaction: _find(transaction, answer))
 
-    def history(self, answer: str) -> History:
-        """List what the model is to read, from the conversation's beginning to the answer's prompt.
-
-        An answer without a text is left out, and prompts that then follow each other become one: many models refuse two
-        messages of the same role in a row.
-        """
+    def history(self, answer: str, images: bool = False) -> History:
+        """List what the model is to read for an answer; `images` says if it takes any."""
 
         def work(transaction: Transaction) -> History:
             row = _get(transaction, answer)
-            found = _BRANCHES.run(transaction, conversation=row.conversation)
-            rows = [dict(zip(("id", "parent", "role", "content"), each, strict=True)) for each in found]
-            return alternating(branch(rows, row.parent))
+            return history_of(transaction, row.conversation, row.parent, images)
 
         return self._database.read(work)
 
@@ -220,14 +210,15 @@ def _turning(states: tuple[str, ...], columns: tuple[str, ...]) -> tuple[Prepare
 def _begin(transaction: Transaction, asked: Asked) -> tuple[AnswerRow, bool]:
     found = _find(transaction, asked.answer)
     if found is not None:
-        if found.user != asked.user or _TEXT.run(transaction, message=found.parent) != [(asked.prompt,)]:
+        prompt, files = _PROMPT.first(transaction, message=found.parent) or ("", None)
+        if found.user != asked.user or (prompt, ids_of(files)) != (asked.prompt, asked.files):
             raise Conflict("This answer id belongs to another prompt.")
         return found, False
     if asked.conversation:
         within = touch(transaction, asked.user, asked.conversation, title_of(asked.prompt))
     else:
         within = create(transaction, asked.user, title_of(asked.prompt))
-    prompt = append(transaction, asked, within.id)
+    prompt = append(transaction, asked, within.id, claim(transaction, asked, within.id))
     return AnswerRow(within, asked.answer, prompt, asked.model, **NEW_ANSWER), True
 
 

@@ -1,7 +1,11 @@
-"""The tables: conversations, and their messages as a tree.
+"""The tables: conversations, their messages as a tree, and the files that come with prompts.
 
 A prompt and the answer to it are both messages; an answer's id is its message's id, and the columns that only an answer
 has are NULL for a prompt. While an answer runs, its text stands in the journal; here it is written once, at the end.
+
+A file never changes. What is shown of it stands in the message too (`files`), so that only a model and whoever opens it
+read the file itself. It belongs to a user, and to a conversation once it is sent, in which prompts may share it.
+
 Names ending in `_us` are microseconds since 1970: whole numbers, so that a cursor made of one compares exactly.
 """
 
@@ -15,6 +19,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -23,7 +28,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA = "0002"  # the newest revision in migrations/versions
+SCHEMA = "0003"  # the newest revision in migrations/versions
 
 metadata = MetaData(
     naming_convention={
@@ -84,9 +89,29 @@ messages = Table(
     Column("close_ms", Integer),
     Column("adoptions", Integer),
     Column("error", Text),
+    Column("files", JSON(none_as_null=True)),  # of a prompt: what is shown of each
     UniqueConstraint("conversation", "position"),
 )
 
 # Few answers run at any time: a user's are counted without looking at all that ever did.
 RUNNING = messages.c.state == literal_column("'running'")
 Index("ix_messages_running", messages.c.conversation, sqlite_where=RUNNING, postgresql_where=RUNNING)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), index=True),
+    Column("name", Text, nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("chars", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("text", Text),
+    Column("data", LargeBinary),
+)
+
+UNSENT = files.c.conversation.is_(None)
+Index("ix_files_unsent", files.c.user, files.c.created_us, sqlite_where=UNSENT, postgresql_where=UNSENT)

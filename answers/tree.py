@@ -45,7 +45,7 @@ _IN_HERE = Prepared(
     select(messages.c.id).where(messages.c.id == bindparam("answer"), _HERE, messages.c.role == "assistant")
 )
 _SAME_PROMPT = Prepared(
-    select(messages.c.id)
+    select(messages.c.id, messages.c.files)
     .where(
         _HERE,
         messages.c.parent.is_not_distinct_from(bindparam("parent")),
@@ -55,7 +55,7 @@ _SAME_PROMPT = Prepared(
     .order_by(messages.c.position)
 )
 _IN_TREE = ("id", "conversation", "position", "parent", "created_us")
-_ADD_PROMPT = Prepared(insert(messages).values(role="user"), *_IN_TREE, "content")
+_ADD_PROMPT = Prepared(insert(messages).values(role="user"), *_IN_TREE, "content", "files")
 _ADD_ANSWER = Prepared(insert(messages).values(role="assistant", **NEW_ANSWER), *_IN_TREE, "model")
 
 
@@ -68,6 +68,7 @@ class Asked(NamedTuple):
     conversation: str | None
     parent: str | None
     answer: str
+    files: tuple[str, ...] = ()
 
 
 def new_id() -> str:
@@ -105,17 +106,21 @@ def branch(rows: Iterable[dict[str, Any]], leaf: str | None) -> list[dict[str, A
     return way[::-1]
 
 
-def append(transaction: Transaction, asked: Asked, conversation: str) -> str:
-    """Add a running answer to a conversation that is new or locked, below its prompt; return the prompt's id."""
+def append(transaction: Transaction, asked: Asked, conversation: str, files: list[dict[str, Any]] | None = None) -> str:
+    """Add a running answer to a conversation that is new or locked, below its prompt; return the prompt's id.
+
+    `files` is what is shown of those that come with the prompt.
+    """
     last = _NEWEST.first(transaction, conversation=conversation) if asked.conversation else None
     position, prompt, parent = last[1] + 1 if last else 1, None, last[0] if last else None
     if asked.parent is not None:
         parent = _parent(transaction, asked.parent, conversation)
-        prompt = _same_prompt(transaction, conversation, parent, asked.prompt)
+        prompt = _same_prompt(transaction, conversation, parent, asked)
     row = {"conversation": conversation, "created_us": now_us()}
     if prompt is None:
         prompt = new_id()
-        _ADD_PROMPT.run(transaction, **row, id=prompt, position=position, parent=parent, content=asked.prompt)
+        own = {"parent": parent, "content": asked.prompt, "files": files}
+        _ADD_PROMPT.run(transaction, **row, **own, id=prompt, position=position)
     _ADD_ANSWER.run(transaction, **row, id=asked.answer, position=position + 1, parent=prompt, model=asked.model)
     return prompt
 
@@ -128,17 +133,11 @@ def _parent(transaction: Transaction, parent: str, conversation: str) -> str | N
     return parent
 
 
-def _same_prompt(transaction: Transaction, conversation: str, parent: str | None, prompt: str) -> str | None:
-    found = _SAME_PROMPT.first(transaction, conversation=conversation, parent=parent, prompt=prompt)
-    return found[0] if found else None
+def _same_prompt(transaction: Transaction, conversation: str, parent: str | None, asked: Asked) -> str | None:
+    found = _SAME_PROMPT.run(transaction, conversation=conversation, parent=parent, prompt=asked.prompt)
+    return next((id_ for id_, files in found if ids_of(files) == asked.files), None)
 
 
-def alternating(way: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Make a branch what a model reads: texts only, and never two of the same role in a row."""
-    read: list[dict[str, str]] = []
-    for message in way:
-        if read and read[-1]["role"] == message["role"]:
-            read[-1]["content"] += "\n\n" + message["content"]
-        elif message["content"]:
-            read.append({"role": message["role"], "content": message["content"]})
-    return read
+def ids_of(files: list[dict[str, Any]] | None) -> tuple[str, ...]:
+    """Name the files that a prompt came with."""
+    return tuple(file["id"] for file in files or ())

@@ -90,9 +90,10 @@ def _answers_without_a_list(error: UpstreamError) -> bool:
 class Catalog:
     """Every upstream, the preferred one first."""
 
-    def __init__(self, entries: list[Entry], default: str = "") -> None:
+    def __init__(self, entries: list[Entry], default: str = "", image_models: str = "") -> None:
         self.entries = entries
         self._default = default
+        self._image_models = frozenset(image_models.split())
 
     def models(self) -> list[str]:
         """List every model id once, the default first."""
@@ -120,6 +121,14 @@ class Catalog:
         if listed and wanted not in listed:
             raise UnknownModel(wanted)
         return preferred.upstream, wanted
+
+    def takes_images(self, model: str) -> bool:
+        """Tell if a model takes images: its server says so, or the operator for the preferred upstream's models."""
+        for entry in self.entries:
+            if model in entry.models():
+                said = entry is self.entries[0] and not {model, "*"}.isdisjoint(self._image_models)
+                return said or model in entry.upstream.seeing
+        return not {model, "*"}.isdisjoint(self._image_models)
 
     def ready(self) -> bool:
         """Tell if the preferred upstream answers: the poem counts only where there is nothing else."""

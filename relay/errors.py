@@ -8,6 +8,7 @@
     ├── NotFound, Conflict, BadUserId
     ├── AnswerTooLong, AdoptedTooOften, Replaced
     ├── Draining, Overloaded, TooManyAnswers, TooManyReaders
+    ├── FileError           its tree stands in file_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
                             UpstreamBroken, AnswerFailed, UpstreamStopped
 

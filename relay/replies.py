@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from relay.abilities import takes_images
 from relay.errors import UpstreamNotAStream
 
 _TOO_LONG = (b"exceed_context_size_error", b"context_length_exceeded")
@@ -37,18 +38,33 @@ def retry_after(text: str) -> float | None:
     return None
 
 
-def model_ids(body: bytes) -> tuple[list[str], str]:
-    """List the ids in the answer to GET /models, and name the first one's owner; raises UpstreamNotAStream."""
-    listed: Any = None
+class Listed(NamedTuple):
+    """What a list of models says: their ids, the first one's owner, and which of them take images."""
+
+    ids: list[str]
+    owner: str
+    seeing: frozenset[str]
+
+
+def model_list(body: bytes) -> Listed:
+    """Read the answer to GET /models; raises UpstreamNotAStream."""
+    whole: Any = None
     with suppress(orjson.JSONDecodeError):
-        listed = orjson.loads(body)
-    if isinstance(listed, dict):
-        listed = listed.get("data") or listed.get("models") or []
+        whole = orjson.loads(body)
+    lists = [whole.get("data"), whole.get("models")] if isinstance(whole, dict) else [whole]
+    listed = next(filter(None, lists), [] if isinstance(whole, dict) else whole)
     if not isinstance(listed, list):
         raise UpstreamNotAStream(f"expected a list of models as JSON, got {body[:80]!r}")
-    items = [item for item in listed if isinstance(item, dict)]
+    items = _items(listed)
     owner = items[0].get("owned_by") if items else ""
-    return [found for item in items if (found := _model_id(item))], owner if isinstance(owner, str) else ""
+    seeing = frozenset(_model_id(item) for each in lists for item in _items(each) if takes_images(item))
+    return Listed(
+        [found for item in items if (found := _model_id(item))], owner if isinstance(owner, str) else "", seeing
+    )
+
+
+def _items(listed: object) -> list[dict[str, Any]]:
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
 
 
 def _model_id(item: dict[str, Any]) -> str:

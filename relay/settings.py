@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from relay.continuation import STYLES
 from relay.errors import SettingError
+from relay.setting_values import check, convert, read_file
 
 PREFIX = "TALKABOUT_"
 
@@ -85,6 +85,20 @@ class Settings:
     max_readers_per_user: int = row(1000, "readers", "Readers of one user per worker.", low=1, high=100_000)
     max_prompt_chars: int = row(100_000, "characters", "Longest prompt.", low=1, high=100_000_000)
     max_body_bytes: int = row(1_048_576, "bytes", "Longest request body.", low=64, high=1 << 30)
+    max_files: int = row(10, "files", "Most files of one message.", low=1, high=100)
+    max_file_bytes: int = row(10_485_760, "bytes", "Largest file.", low=1024, high=1 << 28)
+    max_files_chars: int = row(
+        400_000, "characters", "Most text of the files of one message, beside the prompt.", low=1, high=100_000_000
+    )
+    max_unsent_bytes: int = row(
+        52_428_800, "bytes", "What one user may have attached and not sent yet.", low=1024, high=1 << 32
+    )
+    unsent_keep_s: float = row(
+        86_400.0, "seconds", "How long a file waits to be sent, before it is deleted.", low=60, high=31_536_000
+    )
+    upload_timeout_s: float = row(120.0, "seconds", "Longest time for files to arrive.", low=0.05, high=3600)
+    pdf_timeout_s: float = row(20.0, "seconds", "Longest time to take the text out of a PDF.", low=0.1, high=600)
+    image_models: str = row("", "model ids", "Models that take images although their server does not say so; `*`: all.")
     journal_url: str = row(
         "", "secret", "`redis://…` or `rediss://…` for several machines; empty: SQLite in the data folder.", secret=True
     )
@@ -164,59 +178,12 @@ def _read(f: Field[Any], found: Mapping[str, str]) -> Any:
     name = variable(f)
     text = found.get(name, "").strip()
     if f.metadata.get("secret") and not text and found.get(name + "_FILE"):
-        text = _read_file(name + "_FILE", found[name + "_FILE"])
+        text = read_file(name + "_FILE", found[name + "_FILE"])
     if not text:
         return f.default
-    value = _convert(name, type(f.default), text)
-    _check(name, f.metadata, value)
+    value = convert(name, type(f.default), text)
+    check(name, f.metadata, value)
     return value
-
-
-def _read_file(name: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingError(f"{name}: cannot read {path!r}: {exc.__class__.__name__}") from exc
-
-
-def _convert(name: str, kind: type, text: str) -> Any:
-    if kind is bool:
-        if text.lower() not in ("on", "off"):
-            raise SettingError(f"{name}: expected on or off, got {text!r}")
-        return text.lower() == "on"
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError as exc:
-            what = "a whole number" if kind is int else "a number"
-            raise SettingError(f"{name}: expected {what}, got {text!r}") from exc
-    return kind(text)
-
-
-def _check(name: str, rule: Mapping[str, Any], value: Any) -> None:
-    if "low" in rule and not rule["low"] <= value <= rule["high"]:
-        raise SettingError(f"{name}: expected {rule['low']} to {rule['high']}, got {value}")
-    if "choices" in rule and value not in rule["choices"]:
-        raise SettingError(f"{name}: expected one of {', '.join(rule['choices'])}, got {value!r}")
-    if rule.get("url"):
-        _check_url(name, value)
-    if rule.get("base") and (set("?#") & set(value) or value.rstrip("/").endswith("/chat/completions")):
-        what = "the URL that stands before /v1/chat/completions, without a query or fragment"
-        raise SettingError(f"{name}: expected {what}, as in http://127.0.0.1:11434/v1")
-    if rule.get("file") and not Path(value).is_file():
-        raise SettingError(f"{name}: expected the path of a file, got {value!r}")
-    if rule.get("secret") and not value.isprintable():
-        raise SettingError(f"{name}: expected one line of printable characters")
-
-
-def _check_url(name: str, value: str) -> None:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise SettingError(f"{name}: expected an http or https URL, got {value!r}")
 
 
 def as_markdown() -> str:

@@ -30,7 +30,7 @@ from relay.errors import (
 from relay.exchange import Template, exchange
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
 from relay.pool import Pool
-from relay.replies import bounded, model_ids, retry_after, too_long
+from relay.replies import bounded, model_list, retry_after, too_long
 from relay.session import make_session, prepare, transmit
 from relay.wire import using
 
@@ -70,6 +70,7 @@ class Upstream:
         self.patience_s = patience_s
         self._continues = continues
         self._owner = ""
+        self.seeing: frozenset[str] = frozenset()  # its models that take images, by its last list
         base = base_url.strip().rstrip("/")
         self._base = base if base.endswith("/v1") else base + "/v1"
         self._session = make_session(key, proxy, ca)
@@ -91,7 +92,7 @@ class Upstream:
         try:
             if reply.status != 200:
                 raise UpstreamRefused(reply.status, "GET /models")
-            ids, self._owner = model_ids(bounded(pieces(reply.body), MAX_MODELS_BYTES))
+            ids, self._owner, self.seeing = model_list(bounded(pieces(reply.body), MAX_MODELS_BYTES))
             return ids
         finally:
             reply.close()

@@ -37,4 +37,4 @@ def catalog(settings: Settings, embedded_url: str) -> Catalog:
     recital = demo_model.DemoModel(settings.poem_delay_ms / 1000)
     poem = Upstream("poem", demo_model.BASE_URL, timeouts=timeouts, continues=PREFILL, adapter=recital)
     entries.append(Entry(poem, (demo_model.MODEL,)))
-    return Catalog(entries, settings.model)
+    return Catalog(entries, settings.model, settings.image_models)

@@ -213,7 +213,7 @@ def test_the_messages_of_a_conversation_tell_who_answers_whom(client: FlaskClien
     store = here(client).store
     settled(store, owner(client), "one", "1", conversation=made["id"])
     prompt, answer = client.get(f"{API}/{made['id']}").json["messages"]
-    assert {"id", "parent", "role", "content", "created"} == prompt.keys()
+    assert {"id", "parent", "role", "content", "files", "created"} == prompt.keys()
     assert (prompt["content"], prompt["parent"], answer["parent"]) == ("one", None, prompt["id"])
     assert (answer["content"], answer["state"], answer["model"], answer["chars"]) == ("1", "complete", "poem", 1)
 

@@ -169,8 +169,9 @@ def test_what_is_wrong_with_a_document_is_named(client: FlaskClient, document: A
     assert client.get(API).json["conversations"] == []
 
 
-def test_a_document_that_is_too_long_is_refused(client: FlaskClient) -> None:
-    assert post(client, {"messages": [{**PROMPT, "content": "x" * 1_048_576}]}).status_code == 413
+def test_a_document_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with browser(tmp_path, max_body_bytes=1000, max_unsent_bytes=2000) as client:
+        assert post(client, {"messages": [{**PROMPT, "content": "x" * 5000}]}).status_code == 413
 
 
 def test_a_long_document_comes_in_whole(store: Store, database: Database, user: str) -> None:

@@ -71,7 +71,7 @@ def test_a_journal_that_is_locked_is_pruned_later(
 
 def test_deleted_conversations_go_as_long_as_there_are_some(journal: SqliteJournal) -> None:
     left = [True, True, False]
-    pruning = Pruning(journal, Settings(), purge=lambda: left.pop(0))
+    pruning = Pruning(journal, Settings(), lambda: left.pop(0))
     for _ in range(5):
         pruning.look()
     assert left == []
@@ -82,4 +82,4 @@ def test_a_database_that_is_away_is_pruned_later(journal: SqliteJournal, caplog:
         raise DatabaseError("away")
 
     Pruning(journal, Settings(), purge).look()
-    assert "deleted conversations stay for now: away" in caplog.text
+    assert "deleted conversations and files stay for now: away" in caplog.text

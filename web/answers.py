@@ -37,6 +37,7 @@ def create() -> Response | tuple[Response, int]:
         conversation=_optional(fields, "conversation"),
         parent=ROOT if fields.values.get("parent") == ROOT else _optional(fields, "parent"),
         answer=_uuid_field(fields),
+        files=fields.names("files", _NAME_CHARS),
     )
     return _accepted(row)
 

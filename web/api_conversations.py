@@ -18,6 +18,8 @@ from web.body import json_fields
 from web.conversation_fields import conversation_fields
 from web.document import read_document
 from web.fields import FieldError
+from web.file_documents import with_contents
+from web.files import path_of
 from web.news import as_json, tell, when
 from web.services import services
 from web.users import current_user
@@ -57,7 +59,9 @@ def create() -> tuple[Response, int, dict[str, str]]:
 def take_in() -> tuple[Response, int, dict[str, str]]:
     """Make one of a document that an export in JSON has given, here or elsewhere, under new ids."""
     here = services()
-    document = read_document(json_fields(), here.settings.max_tokens)
+    # In base64 a file takes a third more.
+    with here.intake.room():
+        document = read_document(json_fields(here.settings.max_unsent_bytes * 3 // 2), here.settings.max_tokens)
     made = here.imports.take(current_user(), document)
     tell(here.channels, made.user, "created", as_json(made))
     return jsonify(as_json(made)), 201, {"Location": url_for(".get", conversation=made.id)}
@@ -126,6 +130,7 @@ def export(conversation: str) -> Response:
         raise FieldError("format", "The field format must be markdown or json.")
     whole = _whole(conversation)
     if form == "json":
+        whole = with_contents(current_user(), whole)
         body, kind, ending = orjson.dumps(whole, option=orjson.OPT_INDENT_2), "application/json", "json"
     else:
         text = as_markdown(whole["title"], whole["messages"])
@@ -157,6 +162,8 @@ def _whole(conversation: str) -> dict[str, Any]:
 def _message_as_json(message: dict[str, Any]) -> dict[str, Any]:
     """Show a message; one that is still being written with its text so far."""
     shown = {name: value for name, value in message.items() if name != "created_us"}
+    if "files" in shown:
+        shown["files"] = [{**file, "path": path_of(file["id"])} for file in shown["files"]]
     row = services().store.answer(message["id"]) if message.get("state") == "running" else None
     if row is not None:
         now = vars(services().readers.as_it_is(row))

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
@@ -24,12 +25,19 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _MAX_FORM_FIELDS = 100
 
 
-def json_fields() -> Fields:
-    """Read the body as a JSON object. Raises 400, 413 or 415."""
+class Upload(NamedTuple):
+    """Hold a file as it came."""
+
+    name: str
+    data: bytes
+
+
+def json_fields(more_bytes: int = 0) -> Fields:
+    """Read the body as a JSON object, which may be so much longer than most. Raises 400, 413 or 415."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Expected Content-Type: application/json.")
     try:
-        body = _read()
+        body = _read(more_bytes)
         value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise BadRequest("The body is not valid JSON.") from exc
@@ -40,35 +48,43 @@ def json_fields() -> Fields:
 
 def form_fields() -> Fields:
     """Read an HTML form in either encoding; files in it are passed over. Raises 400, 413 or 415."""
+    return form_and_files(0)[0]
+
+
+def form_and_files(more_bytes: int) -> tuple[Fields, list[Upload]]:
+    """Read an HTML form and the files in it, which may take so many bytes more. Raises 400, 413 or 415."""
     if request.mimetype not in FORMS:
         raise UnsupportedMediaType(f"Expected Content-Type: {' or '.join(FORMS)}.")
-    body = _read()
+    body = _read(more_bytes)
     try:
-        return Fields(_multipart(body) if request.mimetype == "multipart/form-data" else _urlencoded(body))
+        form, files = _multipart(body) if request.mimetype == FORMS[1] else (_urlencoded(body), [])
     except ValueError as exc:
         raise BadRequest("The form is broken or has too many fields.") from exc
+    return Fields(form), files
 
 
 def _urlencoded(body: bytes) -> dict[str, str]:
     return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS))
 
 
-def _multipart(body: bytes) -> dict[str, str]:
-    parser = FormDataParser(max_form_parts=_MAX_FORM_FIELDS, silent=False)
+def _multipart(body: bytes) -> tuple[dict[str, str], list[Upload]]:
+    parser = FormDataParser(lambda *_, **__: io.BytesIO(), max_form_parts=_MAX_FORM_FIELDS, silent=False)
     _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
-    for file in files.values():
-        file.close()
-    return form.to_dict()
+    # A field for files in which nothing was chosen sends one without a name.
+    found = [Upload(each.filename, each.read()) for _, each in files.items(multi=True) if each.filename]
+    return form.to_dict(), found
 
 
-def _read() -> bytes:
+def _read(more_bytes: int) -> bytes:
     """Read the whole body; one more byte than allowed tells a chunked body that is too long from one that just fits."""
-    limit: int = current_app.config["MAX_CONTENT_LENGTH"]
+    limit: int = current_app.config["MAX_CONTENT_LENGTH"] + more_bytes
     length = request.content_length
     if (length or 0) > limit:
         raise RequestEntityTooLarge
     environ = request.environ
-    cancel = _hang_up_in_time(environ.get("gunicorn.socket"))
+    settings = services().settings
+    seconds = settings.upload_timeout_s if more_bytes else settings.body_timeout_s
+    cancel = _hang_up_in_time(environ.get("gunicorn.socket"), seconds)
     try:
         data: bytes = environ["wsgi.input"].read(limit + 1 if length is None else length)
     except (OSError, ParseException) as exc:  # gunicorn: too late, the client went away, or a bad chunk
@@ -80,11 +96,11 @@ def _read() -> bytes:
     return data
 
 
-def _hang_up_in_time(connection: socket.socket | None) -> Callable[[], object]:
+def _hang_up_in_time(connection: socket.socket | None, seconds: float) -> Callable[[], object]:
     """Bound how long a body may take: gunicorn waits for ever, and only so many requests can wait."""
     if connection is None:
         return bool
-    return after(services().settings.body_timeout_s, partial(_hang_up, connection))
+    return after(seconds, partial(_hang_up, connection))
 
 
 def _hang_up(connection: socket.socket) -> None:

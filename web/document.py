@@ -12,6 +12,7 @@ from answers.tree import NEW_ANSWER, now_us
 from relay.chat import clean, counts
 from web.conversation_fields import conversation_fields
 from web.fields import FieldError, Fields
+from web.file_documents import read_files
 
 _ENDED = ("complete", "stopped", "interrupted", "failed")
 _NAME_CHARS = 256
@@ -68,7 +69,9 @@ def _message(fields: Fields, before: dict[str, dict[str, Any]]) -> dict[str, Any
     if (parent is not None and follows is None) or follows_role not in _MAY_FOLLOW[role]:
         raise FieldError("parent", f"The field parent must be the id of {_BEFORE[role]} that stands before it.")
     row = {**_NOTHING, "id": id_, "parent": parent, "role": role, "created_us": _when(fields)}
-    return {**row, "content": fields.text("content", _MOST)} if role == "user" else {**row, **_answer(fields)}
+    if role == "assistant":
+        return {**row, **_answer(fields)}
+    return {**row, "content": fields.text("content", _MOST), "files": read_files(fields.values.get("files"))}
 
 
 _MAY_FOLLOW = {"user": (None, "assistant"), "assistant": ("user",)}

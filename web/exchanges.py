@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from answers.branches import Message, versions
+from web.files import linked
 from web.i18n import t
 from web.services import services
 
@@ -45,6 +46,7 @@ def exchange(prompt: Message, answer: Message) -> dict[str, Any]:
         "asked": prompt["id"],
         "parent": prompt["parent"] or "",
         "question": prompt["content"],
+        "files": [linked(file) for file in prompt["files"]],
         "answer": text["content"],
         "reasoning": text["reasoning"],
         "state": state,

@@ -67,6 +67,13 @@ class Fields:
             raise FieldError(name, f"The field {name} must be a whole number from {low} to {high}.")
         return value
 
+    def names(self, name: str, max_chars: int) -> tuple[str, ...]:
+        """Take a list of short texts, each once; null means absent, which is none. Raises FieldError."""
+        value = self.values.get(name) or []
+        if not isinstance(value, list) or not all(isinstance(each, str) and len(each) <= max_chars for each in value):
+            raise FieldError(name, f"The field {name} must be a list of ids.")
+        return tuple(dict.fromkeys(map(clean, value)))
+
     def as_json(self, name: str) -> str:
         """Take a required value of any JSON type and write it as JSON again. Raises FieldError."""
         if name not in self.values:

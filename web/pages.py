@@ -15,13 +15,14 @@ from answers.branches import Message, through, upto
 from answers.conversations import Conversation
 from answers.readers import TextOf
 from answers.store import AnswerRow
-from answers.tree import ROOT
+from answers.tree import ROOT, ids_of
 from relay.catalog import UnknownModel
 from relay.chat import clean
 from relay.errors import NotFound, TalkaboutError
 from web.answers import own
-from web.body import form_fields
+from web.body import form_and_files, form_fields
 from web.exchanges import exchange, exchanges
+from web.files import linked
 from web.i18n import catalogue, language, t
 from web.news import told_so_far
 from web.services import services
@@ -62,7 +63,7 @@ def shared(token: str) -> Response:
     if not is_user(here.user):
         raise NotFound(f"whoever has shared {here.id} is no user any more")
     shown = [exchange(*each) for each in zip(way[::2], way[1::2], strict=True)]
-    texts = [{name: each[name] for name in _SHARED} for each in shown]
+    texts = [{name: each[name] for name in _SHARED} | {"files": _names(each["files"])} for each in shown]
     page = render_template("shared.html", title=here.title, exchanges=texts)
     headers = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
     return Response(page, mimetype="text/html", headers=headers)
@@ -71,15 +72,25 @@ def shared(token: str) -> Response:
 @pages.post("/")
 def ask() -> ResponseReturnValue:
     """Answer the form: the page again, with the answer streaming into it, or with what is wrong at the field."""
-    fields = form_fields().values
-    prompt, model = clean(fields.get("prompt", "").replace("\r\n", "\n")), fields.get("model", "")
-    conversation, parent = fields.get("conversation"), fields.get("parent")
-    shown = _before(conversation, parent) if conversation else {}
-    where = {"conversation": conversation, "parent": parent} if conversation else {}
-    shown["model"] = model or shown.get("model", "")
-    if mistake := _mistake(prompt):
-        return _page(**shown, draft=prompt, error=mistake), 422
-    return _answered(prompt, shown, lambda: services().begin(current_user(), prompt, model or None, **where))
+    with services().intake.room():
+        form, uploads = form_and_files(services().settings.max_unsent_bytes)
+        fields = form.values
+        prompt, model = clean(fields.get("prompt", "").replace("\r\n", "\n")), fields.get("model", "")
+        conversation, parent = fields.get("conversation"), fields.get("parent")
+        shown = _before(conversation, parent) if conversation else {}
+        where = {"conversation": conversation, "parent": parent} if conversation else {}
+        shown["model"] = model or shown.get("model", "")
+        if mistake := _mistake(prompt):
+            return _page(**shown, draft=prompt, error=mistake), 422
+        new: dict[str, Any] = {"question": prompt}
+
+        def begin() -> AnswerRow:
+            files = [services().intake.take(current_user(), *each) for each in uploads]
+            new["files"] = [linked(file.shown()) for file in files]
+            ids = tuple(file.id for file in files)
+            return services().begin(current_user(), prompt, model or None, ids, **where)
+
+        return _answered(new, shown, begin)
 
 
 @pages.post("/answers/<answer>/again")
@@ -88,8 +99,9 @@ def again(answer: str) -> ResponseReturnValue:
     row = own(answer)
     shown, prompt = _up_to_prompt(row)
     model = shown["model"] = form_fields().values.get("model") or row.model
-    where = {"conversation": row.conversation, "parent": prompt["parent"] or ROOT}
-    return _answered(prompt["content"], shown, lambda: services().begin(row.user, prompt["content"], model, **where))
+    where: dict[str, str | None] = {"conversation": row.conversation, "parent": prompt["parent"] or ROOT}
+    asked, files = prompt["content"], ids_of(prompt["files"])
+    return _answered(_question(prompt), shown, lambda: services().begin(row.user, asked, model, files, **where))
 
 
 @pages.post("/answers/<answer>/continue")
@@ -99,21 +111,25 @@ def go_on(answer: str) -> ResponseReturnValue:
     if row.state in ("running", "complete"):
         return redirect(f"/c/{row.conversation}?leaf={row.id}", 303)
     shown, prompt = _up_to_prompt(row)
-    return _answered(prompt["content"], shown, lambda: services().producers.go_on(row))
+    return _answered(_question(prompt), shown, lambda: services().producers.go_on(row))
 
 
-def _answered(prompt: str, shown: dict[str, Any], begin: Callable[[], AnswerRow]) -> ResponseReturnValue:
-    """Have an answer begin, and stream it into the page behind what is shown before it."""
+def _answered(new: dict[str, Any], shown: dict[str, Any], begin: Callable[[], AnswerRow]) -> ResponseReturnValue:
+    """Have an answer begin, and stream it into the page behind what is shown before it; `new` shows its prompt."""
     try:
         row = begin()
-        head, tail = _around(row, prompt, shown)
+        head, tail = _around(row, new, shown)
         stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
     except UnknownModel:
-        return _page(**{**shown, "model": ""}, draft=prompt, error=t("chat.error.model")), 422
+        return _page(**{**shown, "model": ""}, draft=new["question"], error=t("chat.error.model")), 422
     except TalkaboutError as error:
-        status = status_of(error)
-        return _page(**shown, draft=prompt, error=_words(error, language())), status, retry_after(status)
+        status, words = status_of(error), _words(error, language())
+        return _page(**shown, draft=new["question"], error=words), status, retry_after(status)
     return stream.response("text/html")
+
+
+def _question(prompt: Message) -> dict[str, Any]:
+    return {"question": prompt["content"], "files": [linked(file) for file in prompt["files"]]}
 
 
 @pages.post("/answers/<answer>/stop")
@@ -174,12 +190,17 @@ def _before(conversation: str, parent: str | None) -> dict[str, Any]:
     return _branch(here, messages, way)
 
 
-def _around(row: AnswerRow, prompt: str, shown: dict[str, Any]) -> list[str]:
-    """Make what is before and behind an answer in the page that it streams into."""
+def _around(row: AnswerRow, new: dict[str, Any], shown: dict[str, Any]) -> list[str]:
+    """Make what is before and behind an answer in the page that it streams into; `new` shows its prompt."""
     mark = secrets.token_hex(16)
-    new = {"question": prompt, "answer": mark, "leaf": row.id, "asked": row.parent, "stop": row.id}
+    new = {**new, "answer": mark, "leaf": row.id, "asked": row.parent, "stop": row.id}
     page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new]})
     return page.split(mark)
+
+
+def _names(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave of files what anyone may see: their names."""
+    return [{"name": file["name"]} for file in files]
 
 
 def _page(model: str = "", open_one: Conversation | None = None, **values: Any) -> str:
@@ -189,6 +210,8 @@ def _page(model: str = "", open_one: Conversation | None = None, **values: Any) 
     if open_one:
         values |= {"title": open_one.title, "conversation": open_one.id}
     values |= beside(open_one)
+    values["seeing"] = [each for each in models if here.catalog.takes_images(each)]
+    values["limits"] = here.settings
     return render_template("chat.html", models=models, model=chosen, limit=here.settings.max_prompt_chars, **values)
 
 

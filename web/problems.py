@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from relay.catalog import UnknownModel
 from relay.errors import BadUserId, Draining, TalkaboutError
+from relay.file_errors import FileError
 from web.accept import is_lost, wants_page
 from web.fields import FieldError
 from web.i18n import messages
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(FieldError, _field)
     app.register_error_handler(UnknownModel, _unknown_model)
     app.register_error_handler(BadUserId, _bad_user_id)
+    app.register_error_handler(FileError, _file)
     app.register_error_handler(Draining, _draining)
     app.register_error_handler(TalkaboutError, _ours)
     app.register_error_handler(Exception, _unexpected)
@@ -66,6 +68,11 @@ def _unknown_model(error: UnknownModel) -> Response:
 
 def _bad_user_id(error: BadUserId) -> Response:
     return problem(422, error.public, field="user_id", code=error.code)
+
+
+def _file(error: FileError) -> Response:
+    field = "file" if request.blueprint == "files" else "files"
+    return problem(status_of(error), error.public, field=field, code=error.code)
 
 
 def _draining(error: Draining) -> AnyResponse:

@@ -9,9 +9,11 @@ from typing import Any
 from flask import current_app
 
 from answers.channels import Channels
+from answers.files import Files
 from answers.follow import Follower
 from answers.hidden import Hidden
 from answers.imports import Imports
+from answers.intake import Intake
 from answers.journal import Journal
 from answers.producers import Producers
 from answers.readers import Readers, TextOf
@@ -41,6 +43,8 @@ class Services:
     follower: Follower
     channels: Channels
     store: Store
+    files: Files
+    intake: Intake
     hidden: Hidden
     imports: Imports
     shares: Shares
@@ -49,24 +53,29 @@ class Services:
     recovery: Recovery
     readers: Readers
 
-    def begin(self, user: str, prompt: str, model: str | None, **more: str | None) -> AnswerRow:
+    def begin(
+        self, user: str, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
+    ) -> AnswerRow:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
-        Raises UnknownModel, NotFound, Conflict, and TooManyAnswers if as many as one user may have are being written.
+        Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, and TooManyAnswers
+        if as many as one user may have are being written.
         """
         if self.streams.draining:
             raise Draining
         self.recovery.start()
         given = more.get("answer")
-        answer = given or new_id()
+        where = (more.get("conversation"), more.get("parent"), given or new_id(), files)
         if given and (known := self.store.answer(given)):
             if known.within.deleted_us is not None:
                 raise NotFound(f"the conversation of {given} is deleted")
-            return self.producers.begin(user, prompt, known.model, more.get("conversation"), more.get("parent"), answer)
+            return self.producers.begin(user, prompt, known.model, *where)
         if not self.room.take(user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
         _, name = self.catalog.find(model)
-        row = self.producers.begin(user, prompt, name, more.get("conversation"), more.get("parent"), answer)
+        if files:
+            self.files.check(user, files, self.catalog.takes_images(name))
+        row = self.producers.begin(user, prompt, name, *where)
         change = "changed" if more.get("conversation") else "created"
         tell_of_answer(self.channels, row, change)
         return row

@@ -17,6 +17,7 @@ from relay.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from relay.file_errors import FileError, FileNotTaken, FileTooLarge
 
 _BUSY_RETRY_AFTER_S = 2
 _STATUS: dict[type[TalkaboutError], int] = {
@@ -29,6 +30,9 @@ _STATUS: dict[type[TalkaboutError], int] = {
     DatabaseError: 503,
     NotFound: 404,
     Conflict: 409,
+    FileTooLarge: 413,
+    FileNotTaken: 415,
+    FileError: 422,  # every other of a file
     UpstreamTimeout: 504,
     UpstreamError: 502,  # every other of the model server's
 }

@@ -17,8 +17,8 @@ export class Answer {
   #stopped = null;
 
   /** Ask a `prompt`, or follow the `answer` of that id; `known` is what one has of it: {seq, content, reasoning}. */
-  constructor({ prompt, conversation, parent, model, answer = newId(), known, base = '', token, signal }) {
-    const question = prompt === undefined ? null : { prompt, conversation, parent, model, answer };
+  constructor({ prompt, files, conversation, parent, model, answer = newId(), known, base = '', token, signal }) {
+    const question = prompt === undefined ? null : { prompt, files, conversation, parent, model, answer };
     this.id = answer;
     this.#api = new Api(base, token);
     this.#signal = signal;

@@ -10,6 +10,7 @@ export class Refusal extends Error {
     super(problem.detail ?? `status ${response.status}`);
     this.status = response.status;
     this.detail = problem.detail ?? '';
+    this.code = problem.code ?? '';
     this.retryAfterS = retryAfter(response.headers.get('Retry-After'));
     this.final = this.status >= 400 && this.status < 500 && !AGAIN.has(this.status);
   }

@@ -55,7 +55,7 @@ export class Chat {
 
   #listen() {
     const [transcript, composer, turns] = [this.#transcript, this.#composer, this.#turns];
-    composer.onSend = (prompt) => (turns.busy ? composer.say(this.#queue.add(prompt)) : this.#ask(transcript.add(prompt)));
+    composer.onSend = (question) => this.#send(question);
     composer.onStop = () => turns.stop();
     composer.onRestart = () => this.#ask(transcript.last);
     transcript.onRetry = (exchange) => this.#ask(exchange);
@@ -67,6 +67,12 @@ export class Chat {
     turns.onEvent = (exchange, event) => this.#show(exchange, event);
     turns.onRefusal = (exchange, refusal) => this.#refused(exchange, refusal);
     turns.onEnd = (end) => this.#settle(end);
+  }
+
+  /** Ask a question, or have it wait for the answer that runs. */
+  #send(question) {
+    if (this.#turns.busy) this.#composer.say(this.#queue.add(question));
+    else this.#ask(this.#transcript.add(question));
   }
 
   /** Go on where the server's page has left off. */
@@ -121,7 +127,7 @@ export class Chat {
     this.#composer.say(exchange.refuse(refusal));
     if (refusal.status !== 422) return;
     this.#transcript.remove(exchange);
-    this.#composer.refuse(exchange.prompt, refusal.detail);
+    this.#composer.refuse(exchange, this.#t(`problem.${refusal.code}`) ?? refusal.detail);
   }
 
   #settle(end) {
@@ -135,6 +141,6 @@ export class Chat {
   /** Ask the first question that waits. The reader may be elsewhere in the page, and is left there. */
   #next() {
     const next = this.#queue.take();
-    if (next) this.#ask(this.#transcript.add(next.prompt, false), { answer: next.answer });
+    if (next) this.#ask(this.#transcript.add(next, false), { answer: next.answer });
   }
 }

@@ -11,14 +11,17 @@ export class Composer {
   #form;
   #field;
   #draft;
+  #attachments;
   #part;
 
-  constructor(form, conversation, t) {
+  constructor(form, conversation, attachments, t) {
     this.#form = form;
+    this.#attachments = attachments;
     this.#part = (name) => form.querySelector(`[data-${name}]`);
     this.#draft = new Draft(form.elements.prompt, draftKey(conversation));
     this.#field = new QuestionField(form.elements.prompt, this.#part('field-error'), Number(form.dataset.limit), t);
     new Draft(form.elements.model, 'talkabout.model');
+    form.elements.model.dispatchEvent(new Event('input')); // it may be another one than the page came with
     this.#listen();
     this.#part('hint').hidden = false;
     if (matchMedia('(hover: hover)').matches) this.focus();
@@ -54,6 +57,7 @@ export class Composer {
   /** The conversation has got its id. */
   moved(conversation) {
     this.#draft.move(draftKey(conversation));
+    this.#attachments.moved(conversation);
   }
 
   /** Say the state to whoever listens to the page. */
@@ -66,12 +70,15 @@ export class Composer {
     this.#field.fill(text);
   }
 
-  /** Give a question back that was refused, with the reason. */
-  refuse(text, reason) {
-    this.#field.giveBack(text, reason);
+  /** Give a question back that was refused, with its files and the reason. */
+  refuse({ prompt, files }, reason) {
+    this.#attachments.give(files);
+    this.#field.giveBack(prompt, reason);
   }
 
   #listen() {
+    this.#attachments.onSay = (words) => this.say(words);
+    this.#attachments.onMistake = (words) => this.#field.complain(words);
     this.#form.addEventListener('submit', (event) => this.#submit(event));
     this.#form.elements.prompt.addEventListener('keydown', (event) => isSend(event) && this.#submit(event));
     this.#part('stop').addEventListener('click', () => this.onStop());
@@ -81,8 +88,8 @@ export class Composer {
 
   #submit(event) {
     event.preventDefault();
-    const prompt = this.#field.take();
-    if (prompt !== null) this.onSend(prompt);
+    const prompt = this.#field.take(this.#attachments.mistake);
+    if (prompt !== null) this.onSend({ prompt, files: this.#attachments.take() });
   }
 }
 

@@ -1,6 +1,7 @@
 // A question and its answer: what happens to the answer, shown in the page and given back in words.
 
 import { Answer } from '../answers/answer.js';
+import { filesIn } from '../files/shown.js';
 import { Countdown } from './countdown.js';
 import { Elapsed } from './elapsed.js';
 import { Phases } from './phases.js';
@@ -25,6 +26,7 @@ export class Exchange {
     this.#elapsed = new Elapsed(root.querySelector('[data-elapsed]'), LANG);
     this.root = root;
     this.prompt = this.#view.question;
+    this.files = filesIn(root.querySelector('[data-files]'));
     if (root.dataset.answerId) this.#takeOver(root.dataset);
   }
 

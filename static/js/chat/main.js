@@ -1,5 +1,6 @@
 // The chat page: finds its parts and puts them together.
 
+import { Attachments } from '../files/attachments.js';
 import { loadMarkdown } from '../markdown/libraries.js';
 import { messagesFrom } from '../messages.js';
 import { bindSidebar } from '../sidebar/sidebar.js';
@@ -21,7 +22,7 @@ const follow = new Follow(document.scrollingElement, part('end'));
 const edit = editor(part('edit-template'), Number(form.dataset.limit), t);
 const transcript = new Transcript(part('transcript'), t, follow, edit);
 const { conversation } = transcript;
-const composer = new Composer(form, conversation, t);
+const composer = new Composer(form, conversation, new Attachments(form, conversation, t), t);
 const queue = new Queue(part('queue'), conversation, edit, t);
 const settings = new Settings(part('settings'), part('settings-open'), conversation, t);
 const speech = new Speech(part('speech'), t('live.code'));

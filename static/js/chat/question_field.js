@@ -23,17 +23,17 @@ export class QuestionField {
     this.#field.focus({ preventScroll: true });
   }
 
-  /** Give the question to send it; null, with the reason at the field, if it cannot be sent. */
-  read() {
+  /** Give the question to send it; null, with the reason at the field, if it cannot be sent, for `another` reason too. */
+  read(another = '') {
     const prompt = this.#field.value;
-    const wrong = mistake(prompt, this.#limit, this.#t);
+    const wrong = mistake(prompt, this.#limit, this.#t) || another;
     this.#mark(wrong);
     return wrong ? null : prompt;
   }
 
   /** Give the question as `read` does, and empty the field. */
-  take() {
-    const prompt = this.read();
+  take(another) {
+    const prompt = this.read(another);
     if (prompt !== null) this.#set('');
     return prompt;
   }
@@ -48,6 +48,11 @@ export class QuestionField {
   giveBack(text, reason) {
     if (!this.#field.value) this.fill(text);
     this.#mark(reason);
+  }
+
+  /** Say at the field what is wrong, until something is changed. */
+  complain(words) {
+    this.#mark(words);
   }
 
   #set(text) {

@@ -1,6 +1,7 @@
 // Questions that wait until the answer before them has ended well: seen, changed, removed, kept over a reload.
 
 import { newId } from '../answers/id.js';
+import { showFiles } from '../files/shown.js';
 import { keep, keptValue } from './kept.js';
 
 export class Queue {
@@ -9,7 +10,7 @@ export class Queue {
   #edit;
   #t;
   #key;
-  #waiting; // [{answer, prompt}]: under the same id a question is asked once, from however many tabs
+  #waiting; // [{answer, prompt, files}]: under the same id a question is asked once, from however many tabs
   #behind; // the answer that they follow, '' while it has no id
   #part;
 
@@ -26,8 +27,8 @@ export class Queue {
   }
 
   /** Have a question wait; gives the words for it. */
-  add(prompt) {
-    const each = { answer: newId(), prompt };
+  add({ prompt, files }) {
+    const each = { answer: newId(), prompt, files };
     this.#waiting.push(each);
     this.#show(each);
     this.#changed();
@@ -69,6 +70,7 @@ export class Queue {
     const row = this.#part('queued-template').content.firstElementChild.cloneNode(true);
     const text = row.querySelector('[data-queued]');
     text.textContent = each.prompt;
+    showFiles(row.querySelector('[data-files]'), each.files ?? [], this.#t);
     row.dataset.id = each.answer;
     row.querySelector('[data-remove]').addEventListener('click', () => this.#removed(each));
     row.querySelector('[data-change]').addEventListener('click', async ({ target }) => {

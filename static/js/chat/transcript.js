@@ -1,5 +1,6 @@
 // The exchanges of a conversation, in the page.
 
+import { idsOf, showFiles } from '../files/shown.js';
 import { Exchange } from './exchange.js';
 import { renewSteps } from './steps.js';
 import { instead, Tools } from './tools.js';
@@ -44,9 +45,10 @@ export class Transcript {
   }
 
   /** Add a question with its answer to come; if the reader has just asked it, the page goes there. */
-  add(prompt, now = true) {
+  add({ prompt, files }, now = true) {
     const root = this.#template.content.firstElementChild.cloneNode(true);
     root.querySelector('[data-question]').textContent = prompt;
+    showFiles(root.querySelector('[data-files]'), files, this.#t);
     this.#welcome?.setAttribute('hidden', '');
     const exchange = this.#take(root);
     if (!now) this.#follow.keep(() => this.#root.append(root));
@@ -58,8 +60,9 @@ export class Transcript {
   /** Say what is asked, and where: behind the answer before it, or at the root of the conversation. */
   place(exchange) {
     const before = this.#exchanges.slice(0, this.#exchanges.indexOf(exchange)).findLast((each) => each.there);
-    if (!this.conversation) return { prompt: exchange.prompt };
-    return { prompt: exchange.prompt, conversation: this.conversation, parent: before?.answer.id ?? '' };
+    const question = { prompt: exchange.prompt, files: idsOf(exchange.files) };
+    if (!this.conversation) return question;
+    return { ...question, conversation: this.conversation, parent: before?.answer.id ?? '' };
   }
 
   /** Show nothing behind an exchange any more: that was another branch. */
