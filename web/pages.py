@@ -122,7 +122,7 @@ def _around(row: AnswerRow, prompt: str, shown: dict[str, Any]) -> list[str]:
     """Make what is before and behind an answer in the page that it streams into."""
     mark = secrets.token_hex(16)
     new = {"question": prompt, "answer": mark, "leaf": row.id, "stop": row.id}
-    page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new]})
+    page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new], "streams": True})
     return page.split(mark)
 
 

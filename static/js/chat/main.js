@@ -35,7 +35,7 @@ new Shortcuts(part('keys'), part('keys-open'), {
   edit: () => transcript.last?.tools.edit(),
 });
 const settle = new ResizeObserver(() => follow.settle());
-[form, part('queue')].forEach((element) => settle.observe(element));
+[form, part('queue'), part('transcript')].forEach((element) => settle.observe(element));
 
 part('examples')?.addEventListener('submit', (event) => {
   event.preventDefault();
