@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from heapq import nsmallest
+from itertools import islice
 
 from answers.answer import stream_of
 from answers.follow import Follower
@@ -43,7 +43,7 @@ class Recovery:
         self._look_at_readers = 0.0
         self._sweep_at = 0.0
         self._adopt_from = 0.0
-        self._renewed: dict[str, float] = {}
+        self._renewed: dict[str, float] = {}  # the answers, the longest unrenewed first
         self._retiring = False
         self._draining = threading.Event()
         self._lock = threading.Lock()
@@ -103,15 +103,26 @@ class Recovery:
                 log.exception("leases are not looked after")
 
     def _renew(self) -> None:
-        """Renew our leases: all of them, or of many those that were not renewed for the longest time."""
-        streams = {stream_of(answer): producer for answer, producer in self._producers.running().items()}
-        coming = map(stream_of, self._producers.coming())
-        self._renewed = {stream: self._renewed.get(stream, 0.0) for stream in {*streams, *coming}}
-        if due := set(nsmallest(RENEWED_AT_ONCE, self._renewed, self._renewed.__getitem__)):
-            held = self._journal.renew(self._producers.owner, due, self._producers.lease_s())
-            self._renewed |= dict.fromkeys(held, time.monotonic())
-            for stream in streams.keys() & due - held:
-                streams[stream].leave()
+        """Renew our leases that are due; of many those that were not renewed for the longest time.
+
+        The shortest are due at each look, the longer ones when a third of what they last longer has gone.
+        """
+        running = self._producers.running()
+        ours = {*running, *self._producers.coming()}
+        for answer in self._renewed.keys() - ours:
+            del self._renewed[answer]
+        self._renewed |= dict.fromkeys(ours - self._renewed.keys(), 0.0)
+        lease_s = self._producers.lease_s()
+        before = time.monotonic() - (lease_s - LEASE_S) / 3
+        due = list(islice((answer for answer, at in self._renewed.items() if at <= before), RENEWED_AT_ONCE))
+        if due:
+            held = self._journal.renew(self._producers.owner, {stream_of(answer) for answer in due}, lease_s)
+            for answer in due:
+                del self._renewed[answer]  # what is renewed goes to the end
+                if stream_of(answer) in held:
+                    self._renewed[answer] = time.monotonic()
+                elif answer in running:
+                    running[answer].leave()
 
     def _stop_abandoned(self) -> None:
         """Stop answers that nobody has read for the time that the operator gives them."""

@@ -1,4 +1,8 @@
-"""Run every check one after the other, whatever fails, and close with one summary: `check.py [part ...]`."""
+"""Run every check, whatever fails, and close with one summary: `check.py [part ...]`.
+
+The Python tests and those in a browser run beside each other, since both wait most of the time; what a part says is
+shown when it has ended.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,20 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "test-results"
 BIN = Path(sys.executable).parent
 OUR_JAVASCRIPT = ("static/js/**/*.js", "tests/js/**/*.js", "scripts/*.mjs")
+AT_ONCE = 2
 HANG_S = 300  # a test that takes longer than this hangs; its stacks are shown, and the part ends
+
+
+output: ContextVar[IO[str]] = ContextVar("output", default=sys.stdout)
 
 
 class Count(NamedTuple):
@@ -39,7 +49,15 @@ def lint() -> Count:
 
 def node_check(script: Path) -> int:
     """Check the syntax of one JavaScript file; return node's exit status."""
-    return subprocess.run(["node", "--check", script], cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
+    checked = subprocess.run(
+        ["node", "--check", script],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=output.get(),
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return checked.returncode
 
 
 def python() -> Count:
@@ -84,27 +102,41 @@ def at_least_one(status: int, passed: int, failed: int) -> Count:
 
 def run(*command: str | Path) -> int:
     """Run a command in the project's folder; return its exit status."""
-    print("\n$", *(str(word).replace(f"{ROOT}/", "") for word in command), flush=True)
-    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
+    out = output.get()
+    print("\n$", *(str(word).replace(f"{ROOT}/", "") for word in command), file=out, flush=True)
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
+    )
+    return done.returncode
+
+
+def check(name: str) -> tuple[Count, str]:
+    """Run one part; show what it said; return what it found, and its line of the summary."""
+    began = time.monotonic()
+    log = RESULTS / f"{name}.log"
+    with log.open("w") as out:
+        output.set(out)
+        count = PARTS[name]()
+    print(log.read_text(errors="replace"), flush=True)
+    result = "FAILED" if count.failed else "ok"
+    return count, f"{name:<12}{result:<8}{sum(count):>6}{time.monotonic() - began:>9.1f}"
 
 
 def main(names: list[str]) -> int:
     """Run the named parts, or all; print the summary; return the exit status."""
-    parts: dict[str, Callable[[], Count]] = {each.__name__: each for each in (lint, python, javascript, browser)}
     RESULTS.mkdir(exist_ok=True)
     for old in RESULTS.iterdir():
         old.unlink()
-    lines, total = [], Count(0, 0)
-    for name in names or parts:
-        began = time.monotonic()
-        count = parts[name]()
-        result = "FAILED" if count.failed else "ok"
-        lines.append(f"{name:<12}{result:<8}{sum(count):>6}{time.monotonic() - began:>9.1f}")
-        total = Count(total.passed + count.passed, total.failed + count.failed)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        counts, lines = zip(*pool.map(check, names or PARTS), strict=True)
+    passed, failed = map(sum, zip(*counts, strict=True))
     print(f"\n{'part':<12}{'result':<8}{'tests':>6}{'seconds':>9}", *lines, sep="\n")
-    print(f"{total.passed} passed, {total.failed} failed")
-    return int(total.failed > 0)
+    print(f"{passed} passed, {failed} failed")
+    return int(failed > 0)
 
+
+# The shortest first, and the longest two beside each other.
+PARTS: dict[str, Callable[[], Count]] = {each.__name__: each for each in (lint, javascript, python, browser)}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

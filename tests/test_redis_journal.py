@@ -360,7 +360,9 @@ def test_what_is_asked_while_a_journey_runs_travels_with_the_next(
 ) -> None:
     journal.check()
     with redis.client() as client:
-        before = {each["id"] for each in client.client_list()}  # the journal's, and what earlier tests have not closed yet
+        before = {
+            each["id"] for each in client.client_list()
+        }  # the journal's, and what earlier tests have not closed yet
     journeys.clear()
     redis.freeze()
     asked = [in_background(lambda n=n: journal.take(f"answer:{n}", "me", LONG)) for n in range(50)]  # type: ignore[misc]

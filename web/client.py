@@ -16,6 +16,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+NO_SOCKET = -1  # what a closed one has for a descriptor
+
 _TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given up after this
 
 
@@ -55,6 +57,11 @@ class Client:
             self._bound_silence(self._socket)
         takes_chunks = self._socket is not None and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
         self.outlet = Chunks(wrapped) if takes_chunks and not isinstance(wrapped, ssl.SSLSocket) else None
+
+    @property
+    def descriptor(self) -> int:
+        """The socket's, for the kernel to be asked about; NO_SOCKET where there is none, or no more."""
+        return NO_SOCKET if self._socket is None else self._socket.fileno()
 
     def gone(self) -> bool:
         """Tell, without reading or waiting, if the client has closed its connection."""

@@ -15,6 +15,7 @@ from relay.catalog import UnknownModel
 from relay.errors import BadUserId, Draining, TalkaboutError
 from web.accept import is_lost, wants_page
 from web.fields import FieldError
+from web.i18n import messages
 from web.statuses import retry_after, status_of
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ def problem(status: int, detail: str, **more: str) -> Response:
     """
     title = http.HTTPStatus(status).phrase
     if wants_page() or is_lost():
-        response = Response(render_template("error.html", status=status, title=title, detail=detail), status)
+        said = messages("problem.").get(f"problem.{more.get('code')}")
+        response = Response(render_template("error.html", status=status, detail=detail, said=said), status)
     else:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
         response = Response(orjson.dumps(body), status, mimetype="application/problem+json")

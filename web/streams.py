@@ -18,10 +18,11 @@ from flask import Response, request
 from prometheus_client import Gauge
 
 from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError, TooManyReaders
+from relay.loop import readable_now
 from relay.pipe import Pipe
 from relay.settings import Settings
 from web.accept import EVENT_STREAM
-from web.client import Client
+from web.client import NO_SOCKET, Client
 
 log = logging.getLogger(__name__)
 
@@ -197,13 +198,20 @@ class Streams:
         """Look after all open streams until there are none."""
         while True:
             time.sleep(_SWEEP_S)
-            for stream in self._all():
-                if isinstance(stream.source.reason, ReaderTooSlow):
-                    stream.client.cut()
-                elif stream.client.gone():
-                    stream.source.abandon(ReaderGone("the client has closed its connection"))
+            self._sweep()
             with self._lock:
                 OPEN.set(len(self._open))  # for each stream it would cost more than the rest
                 if not self._open:
                     self._watching = False
                     return
+
+    def _sweep(self) -> None:
+        """Cut who is too slow, and abandon whose client has gone; only what can be read is asked for its end."""
+        streams = self._all()
+        for stream in streams:
+            if isinstance(stream.source.reason, ReaderTooSlow):
+                stream.client.cut()
+        open_ = {stream.client.descriptor: stream for stream in streams}
+        for descriptor in readable_now(open_.keys() - {NO_SOCKET}):
+            if open_[descriptor].client.gone():
+                open_[descriptor].source.abandon(ReaderGone("the client has closed its connection"))
