@@ -2,8 +2,6 @@
 // As long as the parser is not there, and for what it has not come to yet, the text stands there as it is.
 
 import { bindCopying } from './copying.js';
-import { Flow } from './flow.js';
-import { Grammar } from './grammar.js';
 import { loadMarkdown } from './libraries.js';
 import { Pen } from './pen.js';
 
@@ -15,7 +13,7 @@ export class Rendering {
   #return = false; // did it end with a carriage return?
   #element;
   #wake;
-  #grammar = null;
+  #fresh = null; // makes a flow, once it is loaded
   #flow = null;
   #changed = false;
   #ended = false;
@@ -29,7 +27,7 @@ export class Rendering {
     this.#plain.className = 'prose__plain';
     element.rendering = this;
     bindCopying(element);
-    loadMarkdown().then((library) => this.#begin(new Grammar(library)), () => {}); // then it stays plain
+    loadMarkdown().then((loaded) => this.#begin(loaded), () => {}); // then it stays plain
     this.append(element.textContent);
     element.replaceChildren(this.#plain);
     this.#showPlain(0);
@@ -73,15 +71,16 @@ export class Rendering {
     return this.#flow.advance(this.#source, this.#ended, this.#plain);
   }
 
-  #begin(grammar) {
-    this.#grammar = grammar;
+  #begin({ library, Flow, Grammar }) {
+    const grammar = new Grammar(library);
+    this.#fresh = () => new Flow(this.#element, grammar, this.#wake);
     this.#element.classList.add('prose');
     this.#restart();
   }
 
   #restart() {
     this.#element.replaceChildren(this.#plain);
-    this.#flow = this.#grammar && new Flow(this.#element, this.#grammar, this.#wake);
+    this.#flow = this.#fresh?.() ?? null;
     this.#change(this.#ended);
   }
 
