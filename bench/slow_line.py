@@ -47,7 +47,9 @@ def visit(context: BrowserContext, url: str) -> str:
 
 def main() -> int:
     """Measure a first visit and a second one, and print."""
-    print(f"{RTT_MS} ms, {BITS_PER_S // 1000} kbit/s\n\n{'':<10}{'words':>12}{'usable':>12}{'requests':>10}{'bytes':>13}")
+    print(
+        f"{RTT_MS} ms, {BITS_PER_S // 1000} kbit/s\n\n{'':<10}{'words':>12}{'usable':>12}{'requests':>10}{'bytes':>13}"
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
         Server(Path(folder)) as server,

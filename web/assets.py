@@ -1,6 +1,6 @@
 """Our files for browsers: compressed, and at addresses that change with their contents, so that each is fetched once.
 
-Modules import one another by relative addresses, so the mark of the contents is a folder: `/static/v1a2b3c4d5e6f/js/chat/main.js`.
+Modules import one another by relative addresses, so the mark of the contents is a folder: `/static/v1a2b3c4d5e6f/js/`.
 Without it they are served too, for those who name them in their own pages (docs/client.md), and asked after each time.
 """
 
@@ -40,7 +40,7 @@ class Assets:
 
     @lru_cache(maxsize=16)  # noqa: B019 - there is one of us
     def modules(self, root: str) -> list[str]:
-        """List what a module imports, and what that imports, so that a browser need not find out one after the other."""
+        """List what a module imports, and what that imports: a browser would find out one after the other."""
         found = [root]
         for name in found:
             text = (self._folder / name).read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def _compress(response: Response) -> Response:
     if not (file or page) or request.method != "GET" or response.status_code != 200:
         return response
     response.vary.add("Accept-Encoding")
-    if "gzip" in request.accept_encodings:
+    if request.accept_encodings.quality("gzip"):
         response.direct_passthrough = False
         body = response.get_data()
         response.close()  # the file
