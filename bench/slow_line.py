@@ -25,7 +25,8 @@ USABLE = """() => new Promise((resolve) => {
   look();
 })"""
 FOUND = """(usableMs) => {
-  const all = performance.getEntriesByType('resource').filter((each) => /static/.test(each.name) && each.startTime < usableMs);
+  const ours = ({ name, startTime }) => /static/.test(name) && startTime < usableMs;
+  const all = performance.getEntriesByType('resource').filter(ours);
   const [page] = performance.getEntriesByType('navigation');
   const [paint] = performance.getEntriesByName('first-contentful-paint');
   const bytes = [page, ...all].reduce((sum, { transferSize }) => sum + transferSize, 0);
