@@ -6,6 +6,7 @@ import { loadMarkdown } from './libraries.js';
 import { Pen } from './pen.js';
 
 const AFTERWARDS_MS = 6; // for formulas and colours, when the text is done
+const PLAIN_CHARS = 10_000; // so much of what is yet to be set stands there as it is: more would be laid out with each frame
 
 export class Rendering {
   text = '';
@@ -61,7 +62,7 @@ export class Rendering {
     if (!this.#flow) return this.#showPlain(0);
     this.#pen.lift();
     while (this.#changed && performance.now() < deadline) this.#changed = this.#advance();
-    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length);
+    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length, PLAIN_CHARS);
     const left = this.#flow.embellish(deadline + AFTERWARDS_MS);
     if (!this.#ended) this.#pen.setDown(this.#plain);
     return left || this.#changed;
@@ -90,8 +91,8 @@ export class Rendering {
     this.#wake();
   }
 
-  #showPlain(from) {
-    const rest = this.#source.slice(from);
+  #showPlain(from, most = Infinity) {
+    const rest = this.#source.slice(from, from + most);
     if (this.#plain.textContent !== rest) this.#plain.textContent = rest;
     return false;
   }
