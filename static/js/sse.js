@@ -1,16 +1,15 @@
 // Server-Sent Events over fetch: what EventSource cannot do (a POST, a header, an end when one wants it).
 
-import { createParser } from '../vendor/eventsource-parser/index.js';
-
 const SILENCE_MS = 40_000; // a live server says something every 15 s
 const MAX_EVENT_CHARS = 4_000_000;
 
 /**
  * Yield the events of a response body as {event, data, id}; `event` is undefined for a message.
  * With `comments`, comment lines come between them as {comment}. Ends with the body, or when it was silent for too
- * long. Leaving the loop closes the connection.
+ * long. Leaving the loop closes the connection. The parser comes with the first body: a page is usable before.
  */
 export async function* readEvents(body, silenceMs = SILENCE_MS, comments = false) {
+  const { createParser } = await import('../vendor/eventsource-parser/index.js');
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const events = [];

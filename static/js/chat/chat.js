@@ -10,16 +10,17 @@ const HELD = { stopped: 'queue.stopped', complete: 'queue.elsewhere' };
 
 export class Chat {
   onConversation = () => {}; // the conversation has got its id
+  speech; // comes when the page is usable
   #transcript;
   #composer;
   #queue;
-  #speech;
   #t;
   #turns = new Turns();
 
-  constructor({ transcript, composer, queue, settings, speech }, t) {
+  /** `settings` is a promise. */
+  constructor({ transcript, composer, queue, settings }, t) {
     [this.#transcript, this.#composer, this.#queue] = [transcript, composer, queue];
-    [this.settings, this.#speech, this.#t] = [settings, speech, t];
+    [this.settings, this.#t] = [settings, t];
     this.#listen();
     composer.restartable = Boolean(transcript.last);
     this.#takeOver(transcript.last);
@@ -94,7 +95,7 @@ export class Chat {
     this.#transcript.endWith(exchange);
     this.#run(exchange, async () => {
       exchange.clear();
-      this.#transcript.conversation = await this.settings.place(this.#transcript.conversation);
+      this.#transcript.conversation = await (await this.settings).place(this.#transcript.conversation);
       return new Answer({ ...this.#transcript.place(exchange), ...more, model });
     });
   }
@@ -107,9 +108,9 @@ export class Chat {
   }
 
   #show(exchange, event) {
-    if (event.type === 'begin') this.#speech.begin();
+    if (event.type === 'begin') this.speech?.begin();
     if (event.type === 'open') this.#opened(exchange, event);
-    this.#speech.take(event);
+    this.speech?.take(event);
     this.#composer.say(exchange.show(event));
   }
 
@@ -117,7 +118,7 @@ export class Chat {
     this.#transcript.conversation = conversation;
     showAddress(conversation);
     this.#composer.moved(conversation);
-    this.settings.moved(conversation);
+    this.settings.then((settings) => settings.moved(conversation));
     this.#queue.follow(conversation, answer);
     this.onConversation();
     if (exchange.asked > 1) showSteps(exchange.root, conversation, answer);

@@ -9,9 +9,6 @@ import { editor } from './editing.js';
 import { Follow } from './follow.js';
 import { bindOffline } from './offline.js';
 import { Queue } from './queue.js';
-import { Settings } from './settings.js';
-import { Shortcuts } from './shortcuts.js';
-import { Speech } from './speech.js';
 import { Transcript } from './transcript.js';
 
 const part = (name) => document.querySelector(`[data-${name}]`);
@@ -23,19 +20,24 @@ const transcript = new Transcript(part('transcript'), t, follow, edit);
 const { conversation } = transcript;
 const composer = new Composer(form, conversation, new Attachments(form, conversation, t), t);
 const queue = new Queue(part('queue'), conversation, edit, t);
-const settings = new Settings(part('settings'), part('settings-open'), conversation, t);
-const speech = new Speech(part('speech'), t('live.code'));
+// What is imported from here on comes when the chat can be used already, and if it does not come, it still can.
+const settings = import('./settings.js').then(
+  ({ Settings }) => new Settings(part('settings'), part('settings-open'), conversation, t),
+  () => ({ place: (conversation) => conversation, moved() {}, follow() {} }),
+);
 
-const chat = new Chat({ transcript, composer, queue, settings, speech }, t);
-// The chat can be used before the list is there.
+const chat = new Chat({ transcript, composer, queue, settings }, t);
 const sidebar = import('../sidebar/sidebar.js').then(({ bindSidebar }) => bindSidebar(part('sidebar'), chat));
-new Shortcuts(part('keys'), part('keys-open'), {
+const actions = {
   new: () => location.assign('/'),
   search: async () => (await sidebar)?.search(),
   write: () => composer.focus(),
   copy: () => transcript.last?.tools.copy(),
   edit: () => transcript.last?.tools.edit(),
-});
+};
+const after = (module, use) => module.then(use).catch(() => {});
+after(import('./shortcuts.js'), ({ Shortcuts }) => new Shortcuts(part('keys'), part('keys-open'), actions));
+after(import('./speech.js'), ({ Speech }) => (chat.speech = new Speech(part('speech'), t('live.code'))));
 bindOffline(part('offline'), t('live.no_network'));
 const settle = new ResizeObserver(() => {
   follow.settle();

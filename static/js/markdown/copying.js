@@ -1,5 +1,6 @@
 // The button of a block of code copies it, and says so for a moment.
 
+import { copyText } from '../copy.js';
 import { word } from './parts.js';
 
 const SAID_MS = 2000;
@@ -13,17 +14,8 @@ export function bindCopying(element) {
 }
 
 async function copy(button, code) {
-  if (await written(code.textContent)) say(button);
+  if (await copyText(code.textContent)) say(button);
   else getSelection().selectAllChildren(code); // then a key copies it
-}
-
-async function written(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function say(button) {

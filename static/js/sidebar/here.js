@@ -28,7 +28,7 @@ export class Here {
   /** It has been changed, or brought back. */
   show(conversation) {
     const { title } = conversation;
-    this.#chat.settings.follow(conversation);
+    this.#chat.settings.then((settings) => settings.follow(conversation));
     this.#name(title, [title, this.#site].filter(Boolean).join(' · '));
     this.#say('');
   }
@@ -66,7 +66,7 @@ export class Here {
     if (page.status === 404) this.leave();
     if (page.status) return;
     this.#name(page.querySelector('[data-title]').textContent, page.title);
-    this.#chat.settings.follow(read(page.querySelector('[data-settings] form')));
+    (await this.#chat.settings).follow(read(page.querySelector('[data-settings] form')));
     this.#chat.adopt([...page.querySelectorAll('[data-transcript] [data-answer-id]')]);
   }
 
