@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Response
 
 from answers.channels import Channels
 from answers.database import Database
@@ -32,7 +32,7 @@ from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, headers, i18n, ops, problems
+from web import access, assets, headers, i18n, ops, problems
 from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
@@ -54,6 +54,10 @@ class Application(Flask):
         """Take each function as it is: Flask would look at each again for each request, five times."""
         return func
 
+    def send_static_file(self, filename: str) -> Response:
+        """Serve a file under the address that goes with its contents, too."""
+        return assets.serve(self, filename)
+
 
 def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     """Make the application. Raises SettingError if the settings do not fit together."""
@@ -67,6 +71,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)
+    assets.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
     for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):

@@ -152,7 +152,7 @@ def test_a_shared_page_is_to_be_read_and_nothing_else(client: FlaskClient, kept:
     client.patch(f"{API}/{kept.conversation}", json={"system": "SECRET", "title": "Verses"})
     page = client.get(share(client, kept))
     assert not {"form", "textarea"} & set(Text(page.text).tags)
-    assert re.findall(r'<script[^>]*src="/static/(.*?)"', page.text) == ["js/shared/main.js"]
+    assert re.findall(r'<script[^>]*src="/static/v\w+/(.*?)"', page.text) == ["js/shared/main.js"]
     for secret in ("SECRET", kept.conversation, kept.id, "alice"):
         assert secret not in page.text
     assert "<title>Verses" in page.text and '<meta name="robots" content="noindex">' in page.text

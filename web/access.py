@@ -31,7 +31,9 @@ class Cookies(SecureCookieSessionInterface):
         return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Write the session; where nothing was in it and nobody has looked, there is nothing to say."""
+        """Write the session, unless nothing was in it and nobody has looked; never with a file, which caches keep."""
+        if request.endpoint == "static":
+            return
         if session or session.accessed or session.modified:
             super().save_session(app, session, response)
 

@@ -198,7 +198,7 @@ def _around(row: AnswerRow, new: dict[str, Any], shown: dict[str, Any]) -> list[
     """Make what is before and behind an answer in the page that it streams into; `new` shows its prompt."""
     mark = secrets.token_hex(16)
     new = {**new, "answer": mark, "leaf": row.id, "asked": row.parent, "stop": row.id}
-    page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new]})
+    page = _page(**{**shown, "open_one": row.within, "exchanges": [*shown.get("exchanges", ()), new], "streams": True})
     return page.split(mark)
 
 

@@ -56,7 +56,8 @@ class Listed:
         return self.root.get_by_role("button", name=f"What to do with “{title}”")
 
     def choose(self, title: str, action: str) -> None:
-        """Choose from a conversation's menu, by the keyboard alone."""
+        """Choose from a conversation's menu, by the keyboard alone, once there is a script that opens it."""
+        self.root.locator("[data-import]:not([hidden])").wait_for(state="attached")
         self.menu_button(title).focus()
         self.page.keyboard.press("Enter")
         item = self.page.get_by_role("menuitem", name=action, exact=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -430,16 +431,17 @@ def test_without_javascript_an_answer_that_streams_can_be_stopped(open_chat: Ope
     assert POEM.startswith(chat.answer.text_content() or "?") and chat.answer.text_content() != POEM
 
 
-def test_without_javascript_an_answer_that_runs_elsewhere_can_be_stopped(open_chat: Open, slow: Server) -> None:
-    chat = open_chat(slow)
-    chat.ask()
-    chat.begins()
-    expect(chat.page).to_have_url(CONVERSATION)
-    plain = open_chat(slow, java_script_enabled=False, storage_state=chat.page.context.storage_state())
-    plain.page.goto(chat.page.url)
-    plain.button("Stop").click()
-    expect(plain.page.get_by_text("Stopped")).to_be_visible()
-    expect(chat.state).to_have_text("Stopped")
+def test_without_javascript_an_answer_that_runs_elsewhere_can_be_stopped(open_chat: Open, tmp_path: Path) -> None:
+    with Server(tmp_path, TALKABOUT_POEM_DELAY_MS="100") as patient:
+        chat = open_chat(patient)
+        chat.ask()
+        chat.begins()
+        expect(chat.page).to_have_url(CONVERSATION)
+        plain = open_chat(patient, java_script_enabled=False, storage_state=chat.page.context.storage_state())
+        plain.page.goto(chat.page.url)
+        plain.button("Stop").click()
+        expect(plain.page.get_by_text("Stopped")).to_be_visible()
+        expect(chat.state).to_have_text("Stopped")
 
 
 def test_without_javascript_a_conversation_goes_on(open_chat: Open, server: Server) -> None:

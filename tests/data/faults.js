@@ -1,7 +1,7 @@
 // Runs in the page, for tests: what a cleaned text has no right to; what our own templates bring is left out.
 () => {
   const faults = [];
-  const ours = 'button, pre, .code, .table, .katex-display, .katex, .katex *';
+  const ours = '.prose > .prose__sheet, button, pre, .code, .table, .katex-display, .katex, .katex *';
   const known = /^(href|rel|target|title|referrerpolicy|align|start|type|checked|disabled|data-[\w-]+|aria-label|class|tabindex)$/;
   const classes = /^(language-\w+|hljs-[\w-]+( [\w-]+_?)*|code__part|code__language|code__bar|prose__plain|task|formula( formula--display)?)$/;
   const tags = 'A BLOCKQUOTE BR CODE DEL EM H3 H4 H5 H6 HR INPUT LI OL P STRONG TABLE TBODY TD TH THEAD TR UL SPAN FIGCAPTION';

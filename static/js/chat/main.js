@@ -3,7 +3,6 @@
 import { Attachments } from '../files/attachments.js';
 import { loadMarkdown } from '../markdown/libraries.js';
 import { messagesFrom } from '../messages.js';
-import { bindSidebar } from '../sidebar/sidebar.js';
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { editor } from './editing.js';
@@ -28,17 +27,21 @@ const settings = new Settings(part('settings'), part('settings-open'), conversat
 const speech = new Speech(part('speech'), t('live.code'));
 
 const chat = new Chat({ transcript, composer, queue, settings, speech }, t);
-const sidebar = bindSidebar(part('sidebar'), chat);
+// The chat can be used before the list is there.
+const sidebar = import('../sidebar/sidebar.js').then(({ bindSidebar }) => bindSidebar(part('sidebar'), chat));
 new Shortcuts(part('keys'), part('keys-open'), {
   new: () => location.assign('/'),
-  search: () => sidebar?.search(),
+  search: async () => (await sidebar)?.search(),
   write: () => composer.focus(),
   copy: () => transcript.last?.tools.copy(),
   edit: () => transcript.last?.tools.edit(),
 });
 bindOffline(part('offline'), t('live.no_network'));
-const settle = new ResizeObserver(() => follow.settle());
-[form, part('queue')].forEach((element) => settle.observe(element));
+const settle = new ResizeObserver(() => {
+  follow.settle();
+  document.documentElement.style.setProperty('--composer', `${form.offsetHeight}px`);
+});
+[form, part('queue'), part('transcript')].forEach((element) => settle.observe(element));
 
 part('examples')?.addEventListener('submit', (event) => {
   event.preventDefault();

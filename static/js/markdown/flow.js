@@ -8,6 +8,7 @@ import { prepareFormulas, putFormulas, setFormulas } from './formulas.js';
 import { Outline } from './outline.js';
 import { patch } from './patch.js';
 import { References } from './references.js';
+import { Sheets } from './sheets.js';
 import { mend } from './tail.js';
 
 const WINDOW_CHARS = 2 * LONG_CHARS; // so much is parsed at once
@@ -22,6 +23,7 @@ export class Flow {
   #fence = null;
   #outline = new Outline();
   #references = new References();
+  #sheets;
   #colours;
   #formulas = 'none'; // or 'loading', 'waiting'
 
@@ -30,6 +32,7 @@ export class Flow {
     this.#grammar = grammar;
     this.#wake = wake;
     this.#colours = new Colours(wake);
+    this.#sheets = new Sheets(element);
   }
 
   /** Bring the page one step nearer to the text, in front of the node `end`; gives whether there are more steps. */
@@ -65,15 +68,25 @@ export class Flow {
 
   #place(blocks, end) {
     const before = this.#open;
-    const after = (index) => before.slice(index + 1).flatMap(({ nodes }) => nodes)[0] ?? end;
-    this.#open = blocks.map((block, index) => this.#put(block, before[index], after(index)));
+    const after = (index) => before.slice(index + 1).flatMap(({ nodes }) => nodes)[0];
+    let at = this.#begins;
+    this.#open = blocks.map((block, index) => {
+      const sheet = before[index]?.nodes[0]?.parentElement ?? this.#sheets.for(at, end);
+      at += block.raw.length;
+      return this.#put(block, before[index], sheet, after(index));
+    });
     before.slice(blocks.length).forEach(({ nodes }) => nodes.forEach((node) => node.remove()));
   }
 
-  #put(block, there = { nodes: [] }, end = null) {
+  /** Where the open blocks begin in the text; before it, if something is repeated. */
+  get #begins() {
+    return this.at - this.#carry.length;
+  }
+
+  #put(block, there = { nodes: [] }, sheet, after) {
     if (there.raw === block.raw) return { ...there, block };
     const fresh = block.type === 'space' ? [] : this.#make(block);
-    return { raw: block.raw, block, nodes: patch(this.#element, there.nodes, fresh, end) };
+    return { raw: block.raw, block, nodes: patch(sheet, there.nodes, fresh, after?.parentElement === sheet ? after : null) };
   }
 
   #make(block) {
@@ -106,7 +119,8 @@ export class Flow {
   #again(finished) {
     const [block] = this.#grammar.blocks(finished.block.raw, this.#references.links);
     this.#grammar.level([block], finished.outline.copy());
-    finished.nodes = patch(this.#element, finished.nodes, this.#make(block), finished.nodes.at(-1)?.nextSibling);
+    const { nodes } = finished;
+    finished.nodes = patch(nodes[0].parentElement, nodes, this.#make(block), nodes.at(-1).nextSibling);
     this.#colours.add(finished.nodes);
   }
 
@@ -120,12 +134,12 @@ export class Flow {
   }
 
   #enterFence(block, index, end) {
-    const at = this.at - this.#carry.length + this.#open.slice(0, index).reduce((sum, { raw }) => sum + raw.length, 0);
+    const at = this.#begins + this.#open.slice(0, index).reduce((sum, { raw }) => sum + raw.length, 0);
     this.#fence = fenceOf(block, at);
     if (!this.#fence) return false;
     this.#finish(index);
     const open = this.#open.flatMap(({ nodes }) => nodes);
-    this.#element.insertBefore(this.#fence.block.figure, open[0] ?? end);
+    (open[0]?.parentElement ?? this.#sheets.for(at, end)).insertBefore(this.#fence.block.figure, open[0] ?? null);
     open.forEach((node) => node.remove());
     this.#open = [];
     return true;

@@ -1,13 +1,15 @@
-// Third-party modules, each loaded once, when it is first needed; the page is usable before, and without them.
+// Third-party modules, and those that work with them, each loaded once, when it is first needed; the page is usable before, and without them.
 
 const VENDOR = new URL('../../vendor/', import.meta.url);
 const loads = new Map();
 
-/** Load what parses and cleans Markdown: { marked, purify }. */
+/** Load what parses and cleans Markdown, and what of ours works with it: { library, Flow, Grammar }. */
 export function loadMarkdown() {
   return once('markdown', async () => {
-    const [marked, purify] = await Promise.all([load('marked/marked.js'), load('dompurify/purify.js')]);
-    return { Marked: marked.Marked, purify: purify.default };
+    const [marked, purify, { Flow }, { Grammar }] = await Promise.all([
+      load('marked/marked.js'), load('dompurify/purify.js'), import('./flow.js'), import('./grammar.js'),
+    ]);
+    return { library: { Marked: marked.Marked, purify: purify.default }, Flow, Grammar };
   });
 }
 

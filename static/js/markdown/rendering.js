@@ -2,12 +2,11 @@
 // As long as the parser is not there, and for what it has not come to yet, the text stands there as it is.
 
 import { bindCopying } from './copying.js';
-import { Flow } from './flow.js';
-import { Grammar } from './grammar.js';
 import { loadMarkdown } from './libraries.js';
 import { Pen } from './pen.js';
 
 const AFTERWARDS_MS = 6; // for formulas and colours, when the text is done
+const PLAIN_CHARS = 10_000; // so much of what is yet to be set stands there as it is: more would be laid out with each frame
 
 export class Rendering {
   text = '';
@@ -15,7 +14,7 @@ export class Rendering {
   #return = false; // did it end with a carriage return?
   #element;
   #wake;
-  #grammar = null;
+  #fresh = null; // makes a flow, once it is loaded
   #flow = null;
   #changed = false;
   #ended = false;
@@ -29,7 +28,7 @@ export class Rendering {
     this.#plain.className = 'prose__plain';
     element.rendering = this;
     bindCopying(element);
-    loadMarkdown().then((library) => this.#begin(new Grammar(library)), () => {}); // then it stays plain
+    loadMarkdown().then((loaded) => this.#begin(loaded), () => {}); // then it stays plain
     this.append(element.textContent);
     element.replaceChildren(this.#plain);
     this.#showPlain(0);
@@ -63,7 +62,7 @@ export class Rendering {
     if (!this.#flow) return this.#showPlain(0);
     this.#pen.lift();
     while (this.#changed && performance.now() < deadline) this.#changed = this.#advance();
-    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length);
+    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length, PLAIN_CHARS);
     const left = this.#flow.embellish(deadline + AFTERWARDS_MS);
     if (!this.#ended) this.#pen.setDown(this.#plain);
     return left || this.#changed;
@@ -73,15 +72,16 @@ export class Rendering {
     return this.#flow.advance(this.#source, this.#ended, this.#plain);
   }
 
-  #begin(grammar) {
-    this.#grammar = grammar;
+  #begin({ library, Flow, Grammar }) {
+    const grammar = new Grammar(library);
+    this.#fresh = () => new Flow(this.#element, grammar, this.#wake);
     this.#element.classList.add('prose');
     this.#restart();
   }
 
   #restart() {
     this.#element.replaceChildren(this.#plain);
-    this.#flow = this.#grammar && new Flow(this.#element, this.#grammar, this.#wake);
+    this.#flow = this.#fresh?.() ?? null;
     this.#change(this.#ended);
   }
 
@@ -91,8 +91,8 @@ export class Rendering {
     this.#wake();
   }
 
-  #showPlain(from) {
-    const rest = this.#source.slice(from);
+  #showPlain(from, most = Infinity) {
+    const rest = this.#source.slice(from, from + most);
     if (this.#plain.textContent !== rest) this.#plain.textContent = rest;
     return false;
   }

@@ -15,6 +15,7 @@ export class SearchField {
     form.addEventListener('submit', (event) => this.#submit(event));
     this.#field.addEventListener('input', () => this.#wait());
     this.#field.addEventListener('keydown', (event) => isCancel(event) && this.#clear(event));
+    if (this.#field.value) this.#wait(); // somebody was faster than this script
   }
 
   focus() {
