@@ -19,7 +19,7 @@ _MAGIC = re.compile(rb"(\x89PNG\r\n\x1a\n)|(\xff\xd8\xff)|(GIF8[79]a)|(RIFF.{4}W
 _ENDINGS = {"md": "text/markdown", "markdown": "text/markdown", "csv": "text/csv", "tsv": "text/csv"}
 _PDF_WITHIN = 1024  # bytes; there are PDFs that begin with something else
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_NO_TEXT = re.compile("[\0-\x06\x0e-\x1a\x1c-\x1f]")  # of the control characters, those that no text has
+_NO_TEXT = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})  # of the control characters, those that no text has
 _FEW = 1000  # one in so many may be a slip
 _UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069`]+")  # would forge another name
 _NAME_CHARS = 120
@@ -47,10 +47,10 @@ def read_file(name: str, data: bytes, max_chars: int, read_pdf: Callable[[bytes]
         return found
     name = named(name)
     is_pdf = b"%PDF-" in data[:_PDF_WITHIN]
-    text = clean(read_pdf(data) if is_pdf else _decoded(data))
+    text = read_pdf(data) if is_pdf else _decoded(data)
     if len(text) > max_chars:
         raise TooMuchText(f"This file has {len(text)} characters of text; a message may have {max_chars}.")
-    return of_text(name, PDF if is_pdf else _type(name), len(data), text)
+    return of_text(name, PDF if is_pdf else _type(name), len(data), clean(text))
 
 
 def image(name: str, data: bytes) -> Contents | None:
@@ -90,7 +90,8 @@ def _decoded(data: bytes) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as exc:
         raise FileUnreadable from exc
-    if len(_NO_TEXT.findall(text)) > len(text) / _FEW:
+    raw = text.encode()
+    if len(raw) - len(raw.translate(None, _NO_TEXT)) > len(raw) / _FEW:
         raise FileNotTaken
     if not text.strip():
         raise FileUnreadable("There is nothing in this file.")

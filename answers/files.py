@@ -96,6 +96,14 @@ class Files:
             raise NotFound(f"no file {file!r}")
         return File(*row[:-2]), row[-2], row[-1]
 
+    def find(self, user: str, ids: Sequence[str]) -> list[File]:
+        """Return those of some files that are there. Raises TooManyFiles if they are more than a message may have."""
+        most = self._settings.max_files
+        if len(ids) > most:
+            raise TooManyFiles(f"A message may have at most {most} files.")
+        rows = self._database.read(lambda transaction: [_get(_FIND, transaction, user, each) for each in ids])
+        return [File(*row) for row in rows if row]
+
     def remove(self, user: str, file: str) -> None:
         """Delete a file that is not sent yet. Raises NotFound, and Conflict for one that is."""
 
@@ -113,11 +121,7 @@ class Files:
 
         An image that the conversation has already may go to any model: one that does not see is told that it was there.
         """
-        most = self._settings.max_files
-        if len(ids) > most:
-            raise TooManyFiles(f"A message may have at most {most} files.")
-        rows = self._database.read(lambda transaction: [_get(_FIND, transaction, user, each) for each in ids])
-        found = [File(*row) for row in rows if row]
+        found = self.find(user, ids)
         if len(found) < len(ids):
             raise FileGone
         if not sees and any(file.is_image and file.conversation is None for file in found):

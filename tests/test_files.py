@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 import uuid
@@ -276,7 +277,24 @@ def test_a_pdf_that_takes_for_ever_holds_nobody_up(tmp_path: Path) -> None:
             reading.join(0.05)
         assert refused[0].json()["code"] == "pdf_too_much"
         assert len(waits) > 5 and max(waits) < QUICK_S
-        kind = {"Accept": "text/html"}
-        sent = [("file", ("a.md", b"# One")), ("file", ("b.md", b"# Two"))]
-        page = requests.post(server.url, data={"prompt": "Why?"}, files=sent, headers=kind, timeout=30).text
-        assert page.count('class="file"') >= 2 and "b.md" in page
+
+
+def test_the_form_takes_files_and_keeps_them_for_the_next_try_and_for_an_edited_question(client: FlaskClient) -> None:
+    sent = {"prompt": "Why?", "model": "poem", "file": [(io.BytesIO(b"# One"), "a.md"), (io.BytesIO(png()), "b.png")]}
+    refused = client.post("/", data=sent)
+    assert refused.status_code == 422 and "This model takes no images." in refused.text
+    kept_ids = attached_in(refused.text)
+    page = client.post("/", data={"prompt": "Why?", "model": "mock", "attached": kept_ids}).text
+    assert page.count('class="file"') > 2 and "a.md" in page
+    conversation = client.get("/api/conversations").json["conversations"][0]["id"]
+    prompt = client.get(f"/api/conversations/{conversation}").json["messages"][0]
+    assert [file["name"] for file in prompt["files"]] == ["a.md", "b.png"]
+    assert attached_in(client.get(f"/c/{conversation}?edit={prompt['id']}").text) == kept_ids
+    many = {"prompt": "Why?", "model": "mock", "attached": " ".join([NOBODY] * 4)}
+    assert client.post("/", data=many).status_code == 422
+
+
+def attached_in(page: str) -> str:
+    found = re.search(r'name="attached" value="([^"]*)"', page)
+    assert found
+    return found[1]

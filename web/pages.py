@@ -80,14 +80,16 @@ def ask() -> ResponseReturnValue:
         shown = _before(conversation, parent) if conversation else {}
         where = {"conversation": conversation, "parent": parent} if conversation else {}
         shown["model"] = model or shown.get("model", "")
+        attached = services().files.find(current_user(), fields.get("attached", "").split())
+        files = [linked(file.shown()) for file in attached]
+        new = {"question": prompt, "files": files}
         if mistake := _mistake(prompt):
-            return _page(**shown, draft=prompt, error=mistake), 422
-        new: dict[str, Any] = {"question": prompt}
+            return _page(**shown, draft=prompt, attached=files, error=mistake), 422
 
         def begin() -> AnswerRow:
-            files = [services().intake.take(current_user(), *each) for each in uploads]
-            new["files"] = [linked(file.shown()) for file in files]
-            ids = tuple(file.id for file in files)
+            for each in uploads:
+                files.append(linked(services().intake.take(current_user(), *each).shown()))
+            ids = tuple(file["id"] for file in files)
             return services().begin(current_user(), prompt, model or None, ids, **where)
 
         return _answered(new, shown, begin)
@@ -116,15 +118,16 @@ def go_on(answer: str) -> ResponseReturnValue:
 
 def _answered(new: dict[str, Any], shown: dict[str, Any], begin: Callable[[], AnswerRow]) -> ResponseReturnValue:
     """Have an answer begin, and stream it into the page behind what is shown before it; `new` shows its prompt."""
+    draft = {"draft": new["question"], "attached": new["files"]}
     try:
         row = begin()
         head, tail = _around(row, new, shown)
         stream = services().text(row, _ending(language()), lambda text: Framed(head, text, tail))
     except UnknownModel:
-        return _page(**{**shown, "model": ""}, draft=new["question"], error=t("chat.error.model")), 422
+        return _page(**{**shown, "model": ""}, **draft, error=t("chat.error.model")), 422
     except TalkaboutError as error:
         status, words = status_of(error), _words(error, language())
-        return _page(**shown, draft=new["question"], error=words), status, retry_after(status)
+        return _page(**shown, **draft, error=words), status, retry_after(status)
     return stream.response("text/html")
 
 
@@ -168,7 +171,8 @@ def _editing(here: Conversation, messages: list[Message], prompt: str) -> dict[s
     way = upto(messages, prompt)
     if way[-1]["role"] != "user":
         raise NotFound(f"{prompt!r} is no prompt")
-    return {**_branch(here, messages, way[:-1]), "draft": way[-1]["content"], "edited": prompt}
+    new = _question(way[-1])
+    return {**_branch(here, messages, way[:-1]), "draft": new["question"], "attached": new["files"], "edited": prompt}
 
 
 def _up_to_prompt(row: AnswerRow) -> tuple[dict[str, Any], Message]:

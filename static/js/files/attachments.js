@@ -3,6 +3,7 @@
 import { keep, keptValue } from '../chat/kept.js';
 import { DraftFile } from './draft_file.js';
 import { gather } from './gathering.js';
+import { filesIn } from './shown.js';
 import { isThere } from './upload.js';
 import { sizeWords } from './words.js';
 
@@ -22,7 +23,9 @@ export class Attachments {
     this.#key = keyOf(conversation);
     gather(form, (blobs) => blobs.forEach((blob) => this.#attach(blob)));
     form.elements.model.addEventListener('input', () => this.#changed());
-    this.give(keptValue(this.#key, []));
+    const there = filesIn(this.#list); // those of a question that the server has put into the form
+    this.#list.replaceChildren();
+    this.give([...there, ...keptValue(this.#key, [])]);
     this.#drafts.forEach((draft) => this.#verify(draft));
   }
 
@@ -44,8 +47,8 @@ export class Attachments {
 
   /** Put files in that the server has: those of a question that came back. */
   give(files) {
-    const there = new Set(this.#drafts.map(({ file }) => file?.id));
-    files.filter(({ id }) => !there.has(id)).forEach((file) => this.#add(new DraftFile({ file }, this.#t)));
+    const isNew = ({ id }) => !this.#drafts.some(({ file }) => file?.id === id);
+    files.forEach((file) => isNew(file) && this.#add(new DraftFile({ file }, this.#t)));
   }
 
   /** The conversation has got its id. */
