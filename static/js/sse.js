@@ -9,16 +9,16 @@ const MAX_EVENT_CHARS = 4_000_000;
  * long. Leaving the loop closes the connection. The parser comes with the first body: a page is usable before.
  */
 export async function* readEvents(body, silenceMs = SILENCE_MS, comments = false) {
-  const { createParser } = await import('../vendor/eventsource-parser/index.js');
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const events = [];
-  const parser = createParser({
-    maxBufferSize: MAX_EVENT_CHARS,
-    onEvent: (event) => events.push(event),
-    onComment: (comment) => comments && events.push({ comment }),
-  });
   try {
+    const { createParser } = await import('../vendor/eventsource-parser/index.js');
+    const parser = createParser({
+      maxBufferSize: MAX_EVENT_CHARS,
+      onEvent: (event) => events.push(event),
+      onComment: (comment) => comments && events.push({ comment }),
+    });
     for (;;) {
       const { done, value } = await readWithin(reader, silenceMs);
       if (done) return;

@@ -55,9 +55,17 @@ class Listed:
     def menu_button(self, title: str) -> Locator:
         return self.root.get_by_role("button", name=f"What to do with “{title}”")
 
+    def wait_for_its_script(self) -> None:
+        self.root.locator("[data-import]:not([hidden])").wait_for(state="attached")
+
+    def bring(self, file: bytes) -> None:
+        """Import a file."""
+        self.wait_for_its_script()
+        self.root.locator("input[type=file]").set_input_files(upload(file))
+
     def choose(self, title: str, action: str) -> None:
         """Choose from a conversation's menu, by the keyboard alone, once there is a script that opens it."""
-        self.root.locator("[data-import]:not([hidden])").wait_for(state="attached")
+        self.wait_for_its_script()
         self.menu_button(title).focus()
         self.page.keyboard.press("Enter")
         item = self.page.get_by_role("menuitem", name=action, exact=True)
@@ -302,7 +310,7 @@ def test_an_export_comes_in_again_as_a_new_conversation(open_chat: Open, server:
         listed.choose("first", "Export as JSON")
     file = chat.page.request.get(download.value.url).body()
     assert json.loads(file)["title"] == "first"
-    listed.root.locator("input[type=file]").set_input_files(upload(file))
+    listed.bring(file)
     expect(listed.titles).to_have_text(["first", "first"])
     expect(chat.page).not_to_have_url(address)
     assert chat.text() == POEM
@@ -317,7 +325,7 @@ def test_an_export_comes_in_again_as_a_new_conversation(open_chat: Open, server:
 )
 def test_a_file_that_is_no_export_is_refused_in_words(open_chat: Open, server: Server, file: bytes, words: str) -> None:
     listed = Listed(open_chat(server))
-    listed.root.locator("input[type=file]").set_input_files(upload(file))
+    listed.bring(file)
     expect(listed.problem).to_contain_text(words)
 
 

@@ -1,5 +1,6 @@
 // The chat page: finds its parts and puts them together.
 
+import { insist } from '../answers/insist.js';
 import { Attachments } from '../files/attachments.js';
 import { loadMarkdown } from '../markdown/libraries.js';
 import { messagesFrom } from '../messages.js';
@@ -20,14 +21,14 @@ const transcript = new Transcript(part('transcript'), t, follow, edit);
 const { conversation } = transcript;
 const composer = new Composer(form, conversation, new Attachments(form, conversation, t), t);
 const queue = new Queue(part('queue'), conversation, edit, t);
-// What is imported from here on comes when the chat can be used already, and if it does not come, it still can.
-const settings = import('./settings.js').then(
-  ({ Settings }) => new Settings(part('settings'), part('settings-open'), conversation, t),
-  () => ({ place: (conversation) => conversation, moved() {}, follow() {} }),
-);
-
-const chat = new Chat({ transcript, composer, queue, settings }, t);
-const sidebar = import('../sidebar/sidebar.js').then(({ bindSidebar }) => bindSidebar(part('sidebar'), chat));
+// What is imported from here on comes when the chat can be used already, or when there is a network again.
+const later = (load, use) => insist(load).then(use);
+const settings = ({ Settings }) => new Settings(part('settings'), part('settings-open'), transcript.conversation, t);
+const none = { place: (conversation) => conversation, moved() {}, follow() {} };
+const first = import('./settings.js').then(settings, () => none);
+const chat = new Chat({ transcript, composer, queue, settings: first }, t);
+first.then((found) => found === none && later(() => import('./settings.js'), (module) => (chat.settings = Promise.resolve(settings(module)))));
+const sidebar = later(() => import('../sidebar/sidebar.js'), ({ bindSidebar }) => bindSidebar(part('sidebar'), chat));
 const actions = {
   new: () => location.assign('/'),
   search: async () => (await sidebar)?.search(),
@@ -35,9 +36,8 @@ const actions = {
   copy: () => transcript.last?.tools.copy(),
   edit: () => transcript.last?.tools.edit(),
 };
-const after = (module, use) => module.then(use).catch(() => {});
-after(import('./shortcuts.js'), ({ Shortcuts }) => new Shortcuts(part('keys'), part('keys-open'), actions));
-after(import('./speech.js'), ({ Speech }) => (chat.speech = new Speech(part('speech'), t('live.code'))));
+later(() => import('./shortcuts.js'), ({ Shortcuts }) => new Shortcuts(part('keys'), part('keys-open'), actions));
+later(() => import('./speech.js'), ({ Speech }) => (chat.speech = new Speech(part('speech'), t('live.code'))));
 bindOffline(part('offline'), t('live.no_network'));
 const settle = new ResizeObserver(() => {
   follow.settle();
