@@ -133,11 +133,16 @@ def running(text: str) -> Iterator[str]:
         yield server.url
 
 
-def ours(page: Page, url: str) -> None:
-    """Ask in the chat page, and wait until the whole answer stands there."""
+def ready(page: Page, url: str) -> None:
+    """Open the chat page and write a question."""
     page.goto(url)
     page.locator("#model").select_option("mock")
     page.fill("#prompt", "x")
+    page.wait_for_timeout(1000)  # what comes when the page has nothing else to do
+
+
+def ours(page: Page, _: str) -> None:
+    """Ask in the chat page, and wait until the whole answer stands there."""
     page.press("#prompt", "Enter")
     page.evaluate(WHOLE)
 
@@ -173,7 +178,7 @@ def summary(events: list[dict[str, object]]) -> Trace:
         (each["pid"], each["tid"]): [] for each in events if each.get("args") == {"name": "CrRendererMain"}
     }
     for each in events:
-        if str(each["name"]).endswith("RunTask") and (each["pid"], each["tid"]) in threads:
+        if each["name"] == "RunTask" and (each["pid"], each["tid"]) in threads:
             took, cpu = (float(str(each.get(name, 0))) / 1000 for name in ("dur", "tdur"))
             threads[each["pid"], each["tid"]].append((took, cpu))
     tasks = max(threads.values(), key=lambda each: sum(took for took, _ in each))
@@ -186,6 +191,7 @@ def measured(browser: Browser, kind: str) -> Iterator[tuple[str, Trace]]:
     with running(text_of(kind)) as url:
         context = browser.new_context(viewport={"width": 1200, "height": 800})
         page = context.new_page()
+        ready(page, url)
         yield "ours", traced(browser, page, ours, url)
         there = page.url
         page.close()

@@ -131,7 +131,7 @@ def test_the_readme_has_its_first_command_by_line_20() -> None:
 
 def test_links_between_documents_lead_somewhere() -> None:
     for path in [*files("*.md"), *files("docs/*.md")]:
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text(encoding="utf-8")):
+        for target in re.findall(r"(?:\]\(|src=\")(?!https?:|#|mailto:)([^)#\"]+)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 

@@ -62,10 +62,10 @@ def test_tab_goes_the_way_one_reads(open_chat: Open, server: Server) -> None:
     chat.is_done()
     expect(chat.prompt).to_be_focused()
     way = []
-    for _ in range(5):
+    for _ in range(6):
         chat.page.keyboard.press("Tab")
         way.append(chat.page.evaluate(HELD))
-    assert way == ["model", "settingsOpen", "restart", "send", "keysOpen"]
+    assert way == ["attach", "model", "settingsOpen", "restart", "send", "keysOpen"]
     chat.prompt.focus()
     for held in ("again", "copyAnswer", "copyQuestion", "edit"):
         chat.page.keyboard.press("Shift+Tab")
