@@ -153,6 +153,7 @@ def test_without_a_network_the_page_says_that_and_asks_when_there_is_one(open_ch
     expect(chat.state).to_contain_text("You are offline. Reconnecting in")
     chat.page.context.set_offline(False)
     chat.is_done()
+    chat.page.locator("[data-import]:not([hidden])").wait_for(state="attached")  # what had not come yet has come too
 
 
 def test_stop_takes_a_question_back_that_could_not_be_asked(open_chat: Open, server: Server) -> None:

@@ -490,6 +490,7 @@ def test_a_restarted_server_brings_what_was_missed(open_chat: Open, tmp_path: Pa
 
 def test_what_failed_is_said_and_changes_nothing(open_chat: Open, server: Server) -> None:
     listed = titled(open_chat, server, "one")
+    listed.wait_for_its_script()
     listed.page.context.set_offline(True)
     listed.choose("one", "Delete")
     expect(listed.problem).to_have_text("The server cannot be reached, so nothing has changed.")
