@@ -150,7 +150,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
     """Run the unit with a poem that pauses ten seconds after each character."""
     settings = {"TALKABOUT_POEM_DELAY_MS": "10000", "TALKABOUT_DRAIN_S": "0.2"}
     # A state's folder that nobody can reach; pytest's own are the user's alone.
-    with tempfile.TemporaryDirectory() as state, Service(tmp_path, Path(state), **settings) as running:
+    # A process that was killed with the service may still be writing there.
+    state_folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with state_folder as state, Service(tmp_path, Path(state), **settings) as running:
         yield running
 
 
