@@ -97,8 +97,8 @@ class Database:
                 cursor.execute(begin)
             result = work(Transaction(cursor, self.engine.dialect))
             connection.commit()
-        except BaseException:
-            connection.close()  # which rolls back
+        except BaseException as exc:
+            self._give_up(connection, exc)
             raise
         self._give_back(connection)
         return result
@@ -118,6 +118,11 @@ class Database:
             self._kept.append(connection)
         else:
             connection.close()
+
+    def _give_up(self, connection: PoolProxiedConnection, error: BaseException) -> None:
+        if self.engine.dialect.is_disconnect(error, connection.dbapi_connection, None):  # type: ignore[arg-type]
+            connection.invalidate()  # nothing can be rolled back where nobody listens
+        connection.close()  # which rolls back
 
     def _with_connection(self, work: Callable[[Connection], T], **options: bool) -> T:
         with self.engine.execution_options(**options).begin() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from answers.database import Database
 from answers.hidden import Hidden
 from answers.migrate import migrate
+from answers.prepared import Transaction
 from answers.store import AnswerRow, Store
 from answers.tree import ROOT
 from relay.errors import Conflict, DatabaseError, NotFound, SettingError
@@ -319,3 +321,20 @@ def test_the_store_works_again_after_postgresql_was_restarted(tmp_path: Path, us
                 Store(database).answer(row.id)
             server.start()
             assert Store(database).answer(row.id) == row
+
+
+def test_postgresql_s_crash_in_a_transaction_is_one_error_and_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with PostgresServer() as server:
+        settings = Settings(data_dir=tmp_path, database_url=server.new_database())
+
+        def crash(transaction: Transaction) -> None:
+            server.stop(signal.SIGQUIT)
+            transaction.cursor.execute("SELECT 1")
+
+        with closing(Database(settings)) as database:
+            with pytest.raises(DatabaseError):
+                database.read(crash)
+            assert database.engine.pool.checkedout() == 0
+    assert caplog.text == ""
