@@ -29,10 +29,11 @@ output: ContextVar[IO[str]] = ContextVar("output", default=sys.stdout)
 
 
 class Count(NamedTuple):
-    """How many checks of a part passed and failed."""
+    """How many checks of a part passed and failed, and the names of those that failed, where they have any."""
 
     passed: int
     failed: int
+    names: tuple[str, ...] = ()
 
 
 def lint() -> Count:
@@ -73,8 +74,11 @@ def javascript() -> Count:
     # By name: what a folder means to `node --test` differs between its versions.
     files = sorted(ROOT.glob("tests/js/**/*.test.js"))
     status = run("node", "--test", f"--test-timeout={HANG_S * 1000}", *reporters, *files)
-    found = dict(re.findall(r"^# (pass|fail|cancelled) (\d+)$", tap.read_text(), re.MULTILINE)) if tap.exists() else {}
-    return at_least_one(status, int(found.get("pass", 0)), int(found.get("fail", 0)) + int(found.get("cancelled", 0)))
+    said = tap.read_text() if tap.exists() else ""
+    found = dict(re.findall(r"^# (pass|fail|cancelled) (\d+)$", said, re.MULTILINE))
+    names = re.findall(r"^ *not ok \d+ - (.*)$", said, re.MULTILINE)
+    failed = int(found.get("fail", 0)) + int(found.get("cancelled", 0))
+    return at_least_one(status, int(found.get("pass", 0)), failed, names)
 
 
 def browser() -> Count:
@@ -88,16 +92,19 @@ def pytest(name: str, marked: str) -> Count:
     hang = ["-o", f"faulthandler_timeout={HANG_S}", "-o", "faulthandler_exit_on_timeout=true"]
     status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}", *hang)
     suite = ET.parse(report).find("testsuite") if report.exists() else None
-    found = {
-        key: int(suite.get(key, 0)) if suite is not None else 0 for key in ("tests", "failures", "errors", "skipped")
-    }
-    failed = found["failures"] + found["errors"]
-    return at_least_one(status, max(0, found["tests"] - failed - found["skipped"]), failed)
+    suite = ET.Element("testsuite") if suite is None else suite
+    tests, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
+    names = [
+        f"{case.get('classname')}::{case.get('name')}"
+        for case in suite.iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+    return at_least_one(status, max(0, tests - failures - errors - skipped), failures + errors, names)
 
 
-def at_least_one(status: int, passed: int, failed: int) -> Count:
+def at_least_one(status: int, passed: int, failed: int, names: list[str]) -> Count:
     """Count a part that broke off, or that found no tests at all, as one failure."""
-    return Count(passed, failed or int(status != 0 or not passed))
+    return Count(passed, failed or int(status != 0 or not passed), tuple(names))
 
 
 def run(*command: str | Path) -> int:
@@ -119,7 +126,7 @@ def check(name: str) -> tuple[Count, str]:
         count = PARTS[name]()
     print(log.read_text(errors="replace"), flush=True)
     result = "FAILED" if count.failed else "ok"
-    return count, f"{name:<12}{result:<8}{sum(count):>6}{time.monotonic() - began:>9.1f}"
+    return count, f"{name:<12}{result:<8}{count.passed + count.failed:>6}{time.monotonic() - began:>9.1f}"
 
 
 def main(names: list[str]) -> int:
@@ -129,8 +136,9 @@ def main(names: list[str]) -> int:
         old.unlink()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         counts, lines = zip(*pool.map(check, names or PARTS), strict=True)
-    passed, failed = map(sum, zip(*counts, strict=True))
+    passed, failed = sum(each.passed for each in counts), sum(each.failed for each in counts)
     print(f"\n{'part':<12}{'result':<8}{'tests':>6}{'seconds':>9}", *lines, sep="\n")
+    print(*(f"failed: {name}" for each in counts for name in each.names), sep="\n", end="\n" * (failed > 0))
     print(f"{passed} passed, {failed} failed")
     return int(failed > 0)
 
