@@ -7,27 +7,21 @@ import socket
 import threading
 from types import TracebackType
 
+from tests.listener import Listener
 
-class StallingProxy:
+
+class StallingProxy(Listener):
     """Carry everything to a port, until `stall` makes the streams that are there go silent."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._port = port
         self._connections: list[_Connection] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> StallingProxy:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread, which a close would not
-        self._listener.close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         for each in self._connections:
             each.end()
 
@@ -43,13 +37,9 @@ class StallingProxy:
                 each.shut()
         return len(streams)
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self._connections.append(_Connection(client, socket.create_connection(("127.0.0.1", self._port))))
+    def meet(self, client: socket.socket) -> None:
+        """Carry a connection from now on."""
+        self._connections.append(_Connection(client, socket.create_connection(("127.0.0.1", self._port))))
 
 
 class _Connection:

@@ -7,47 +7,30 @@ import itertools
 import random
 import socket
 import struct
-import threading
 from collections.abc import Sequence
-from types import TracebackType
+
+from tests.listener import Listener
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing tears the connection down, without a word
 LONGEST_PIECE = 400  # bytes that a connection gets to carry, about five events
 
 
-class CuttingProxy:
+class CuttingProxy(Listener):
     """Lead one reader, who has one connection at a time, to these ports in turn; cut the first `cuts` of them."""
 
     def __init__(self, ports: Sequence[int], cuts: int) -> None:
+        super().__init__()
         self.left = cuts
         self._to = itertools.cycle(ports)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> CuttingProxy:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread, which a close would not
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with (
-                client,
-                contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", next(self._to)), 5) as server,
-            ):
-                self._carry(client, server)
+    def meet(self, client: socket.socket) -> None:
+        """Carry a connection to its end, or to where it is cut."""
+        with (
+            client,
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", next(self._to)), 5) as server,
+        ):
+            self._carry(client, server)
 
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
         server.settimeout(30)

@@ -15,7 +15,8 @@ export function keptValue(key, otherwise) {
   return attempt(() => JSON.parse(sessionStorage.getItem(key))) ?? otherwise;
 }
 
-function attempt(use) {
+/** Use a storage; gives null where the browser forbids it, or what stands there cannot be read. */
+export function attempt(use) {
   try {
     return use();
   } catch {

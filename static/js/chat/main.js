@@ -23,11 +23,11 @@ const composer = new Composer(form, conversation, new Attachments(form, conversa
 const queue = new Queue(part('queue'), conversation, edit, t);
 // What is imported from here on comes when the chat can be used already, or when there is a network again.
 const later = (load, use) => insist(load).then(use);
-const settings = ({ Settings }) => new Settings(part('settings'), part('settings-open'), transcript.conversation, t);
-const none = { place: (conversation) => conversation, moved() {}, follow() {} };
-const first = import('./settings.js').then(settings, () => none);
-const chat = new Chat({ transcript, composer, queue, settings: first }, t);
-first.then((found) => found === none && later(() => import('./settings.js'), (module) => (chat.settings = Promise.resolve(settings(module)))));
+const none = { place: (conversation) => conversation, moved() {}, follow() {} }; // instead of settings that did not come
+const loadSettings = () => import('./settings.js');
+const settings = later(loadSettings, ({ Settings }) => new Settings(part('settings'), part('settings-open'), transcript.conversation, t));
+const chat = new Chat({ transcript, composer, queue, settings: loadSettings().then(() => settings, () => none) }, t);
+settings.then(() => (chat.settings = settings));
 const sidebar = later(() => import('../sidebar/sidebar.js'), ({ bindSidebar }) => bindSidebar(part('sidebar'), chat));
 const actions = {
   new: () => location.assign('/'),

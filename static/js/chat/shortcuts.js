@@ -1,8 +1,9 @@
 // Single keys that do something, outside of fields; a dialog lists them, and can switch them off (WCAG 2.1.4).
 
+import { attempt } from './kept.js';
 import { shortcutOf } from './keys.js';
 
-const OFF = 'talkabout.keys';
+const OFF = 'talkabout.keys'; // in all tabs, and for good
 
 export class Shortcuts {
   #dialog;
@@ -14,8 +15,8 @@ export class Shortcuts {
     this.#dialog = dialog;
     this.#actions = { ...actions, help: () => dialog.showModal() };
     this.#on = dialog.querySelector('[data-keys-on]');
-    this.#on.checked = kept() !== 'off';
-    this.#on.addEventListener('change', () => keep(this.#on.checked ? 'on' : 'off'));
+    this.#on.checked = attempt(() => localStorage.getItem(OFF)) !== 'off';
+    this.#on.addEventListener('change', () => attempt(() => localStorage.setItem(OFF, this.#on.checked ? 'on' : 'off')));
     opener.addEventListener('click', () => dialog.showModal());
     dialog.querySelector('[data-close]').addEventListener('click', () => dialog.close());
     addEventListener('keydown', (event) => this.#press(event));
@@ -26,21 +27,5 @@ export class Shortcuts {
     if (!action) return;
     event.preventDefault();
     action();
-  }
-}
-
-function kept() {
-  try {
-    return localStorage.getItem(OFF);
-  } catch {
-    return null; // the browser forbids it
-  }
-}
-
-function keep(value) {
-  try {
-    localStorage.setItem(OFF, value);
-  } catch {
-    // the browser forbids it: it holds until the page is left
   }
 }
