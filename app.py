@@ -94,7 +94,11 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         settings=settings,
         catalog=models,
         streams=Streams(
-            settings.max_streams, settings.drain_s, partial(follower.listen, CUTS), settings.max_readers_per_user
+            settings.max_streams,
+            settings.drain_s,
+            partial(follower.listen, CUTS),
+            settings.max_readers_per_user,
+            settings.reader_timeout_s,
         ),
         journal=journal,
         follower=follower,

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ import requests
 
 ROOT = Path(__file__).parent.parent
 START_S = 30.0
+ESTABLISHED = "01"  # as /proc/net/tcp writes it
 MODEL_RESTS_S = 20.0  # far less than a whole answer takes
 
 
@@ -86,6 +88,12 @@ class Server:
         except (requests.ConnectionError, requests.Timeout):
             return False
 
+    def holds(self, clients: Sequence[socket.socket]) -> int:
+        """Count those of some loopback connections that the server still has open, by the kernel's own table."""
+        rows = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        held = {there for here, there, state in rows if state == ESTABLISHED and here == _in_table(self.port)}
+        return sum(_in_table(client.getsockname()[1]) in held for client in clients)
+
     def wait_until_the_model_rests(self) -> None:
         """Wait until the embedded model uses no CPU any more."""
         before, deadline = -1, time.monotonic() + MODEL_RESTS_S
@@ -99,6 +107,11 @@ class Server:
         ours = [path for path in model if f"={self.log.parent}".encode() in _read(path / "environ")]
         fields = (ours[0] / "stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
+
+
+def _in_table(port: int) -> str:
+    """Write a port of 127.0.0.1 as /proc/net/tcp does."""
+    return f"0100007F:{port:04X}"
 
 
 def _read(path: Path) -> bytes:

@@ -6,10 +6,11 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import requests
 import trustme
 
 from relay.chat import parse
@@ -161,6 +162,30 @@ def test_a_reader_that_pauses_in_the_middle_gets_every_byte_in_order(
             for _ in range(10):
                 client.rest += client.sock.recv(4096)
         check_whole(path, client.chunked_body(), long_events())
+
+
+def test_a_client_that_reads_nothing_is_let_go_and_its_answer_goes_on(
+    upstream: MisbehavingServer, tmp_path: Path
+) -> None:
+    settings = {
+        "TALKABOUT_UPSTREAM_URL": f"{upstream.url}/long",
+        "TALKABOUT_MODEL": "mock",
+        "TALKABOUT_MAX_ANSWER_CHARS": "10000000",
+        "TALKABOUT_READER_TIMEOUT_S": "1",
+    }
+    with Server(tmp_path, **settings) as server, Client(server, buffer_bytes=4096) as client:
+        path, headers = ASKS[1]
+        shown = f"{server.url}/api/answers/{client.ask(request(path, headers))['x-answer-id']}"
+        assert server.holds([client.sock]) == 1
+        wait_until(lambda: requests.get(shown, timeout=10).json()["state"] == "complete")
+        wait_until(lambda: not server.holds([client.sock]))
+
+
+def wait_until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_client_with_tls_is_left_to_the_server(

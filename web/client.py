@@ -8,6 +8,7 @@ server.
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import ssl
@@ -17,8 +18,6 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 NO_SOCKET = -1  # what a closed one has for a descriptor
-
-_TCP_USER_TIMEOUT_MS = 30_000  # a client that vanished without a FIN is given up after this
 
 
 class Chunks:
@@ -43,18 +42,24 @@ class Chunks:
         """Wait until what is left is sent; raises OSError, as any write does, if the client has gone."""
         if self._rest:
             rest, self._rest = self._rest, b""
-            self._wait_and_send(rest)
+            try:
+                self._wait_and_send(rest)
+            except TimeoutError as error:  # gunicorn would log a traceback for each client that vanished
+                raise BrokenPipeError(errno.EPIPE, "the client takes nothing") from error
 
 
 class Client:
-    """The client's socket, where the server gives one; a half-closed connection counts as closed."""
+    """The client's socket, where the server gives one; a half-closed connection counts as closed.
 
-    def __init__(self, environ: Mapping[str, Any]) -> None:
+    For `timeout_s` it may take nothing, whether it does not read or has vanished without a FIN; then a write fails.
+    """
+
+    def __init__(self, environ: Mapping[str, Any], timeout_s: float) -> None:
         wrapped = environ.get("gunicorn.socket")
         # gevent's own recv waits whatever the flags say, so that the socket below it is asked.
         self._socket: socket.socket | None = getattr(wrapped, "_sock", wrapped)
         if self._socket is not None and self._socket.family in (socket.AF_INET, socket.AF_INET6):
-            self._bound_silence(self._socket)
+            self._bound_silence(self._socket, timeout_s)
         takes_chunks = self._socket is not None and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
         self.outlet = Chunks(wrapped) if takes_chunks and not isinstance(wrapped, ssl.SSLSocket) else None
 
@@ -90,6 +95,6 @@ class Client:
                 log.debug("connection was closed already")
 
     @staticmethod
-    def _bound_silence(plain: socket.socket) -> None:
+    def _bound_silence(plain: socket.socket, timeout_s: float) -> None:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * timeout_s))

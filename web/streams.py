@@ -63,7 +63,7 @@ class Stream:
         environ = request.environ
         self.cut_key = request.args.get("cut", "") if environ.get("QUERY_STRING") else ""
         self._streams = streams
-        self.client = Client(environ)
+        self.client = Client(environ, streams.reader_timeout_s)
 
     def response(self, mimetype: str = EVENT_STREAM, headers: Mapping[str, str] | None = None) -> Response:
         """Stream the source; the headers leave at once."""
@@ -109,9 +109,11 @@ class Streams:
         drain_s: float,
         listen_for_cuts: Callable[[Callable[[str], None]], None],
         max_readers_per_user: int = Settings.max_readers_per_user,
+        reader_timeout_s: float = Settings.reader_timeout_s,
     ) -> None:
         self.max_streams = max_streams
         self.max_readers_per_user = max_readers_per_user
+        self.reader_timeout_s = reader_timeout_s
         self.drain_s = drain_s
         self.draining = False
         self._open: set[Stream] = set()
