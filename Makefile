@@ -1,6 +1,6 @@
 # talkabout: `make run` serves the chat page, `make test` runs every check. Neither needs anything done before.
 
-.PHONY: setup run test faults bench lint lock docs clean
+.PHONY: setup run test faults attack bench lint lock docs clean
 
 setup:
 	@scripts/setup.sh server model browser
@@ -16,6 +16,11 @@ test: setup
 faults: setup
 	@scripts/setup.sh tests machine
 	@.venv/bin/python -m tests.faults $(N)
+
+# Attack a server of ours in every way that is listed, and print what held: SECURITY.md.
+attack: setup
+	@scripts/setup.sh tests machine
+	@.venv/bin/python -m tests.attacks
 
 # What a token costs: docs/performance.md. PEERS=all brings more relays beside ours; ONLY="scale flat" asks other questions.
 bench:
