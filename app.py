@@ -26,13 +26,14 @@ from answers.recovery import Recovery
 from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
+from answers.tokens import Tokens
 from answers.writer import Writer
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, ops, problems
+from web import access, assets, headers, i18n, ops, problems, tokens_cli
 from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
@@ -72,8 +73,9 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     problems.init_app(app)
     headers.init_app(app)
     assets.init_app(app)
-    access.init_app(app, settings)
+    access.init_app(app, settings, app.extensions["talkabout"].tokens)
     ops.init_app(app)
+    tokens_cli.init_app(app)
     for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):
         app.register_blueprint(blueprint)
     return app
@@ -105,6 +107,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         hidden=hidden,
         imports=Imports(database),
         shares=Shares(database),
+        tokens=Tokens(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(

@@ -90,7 +90,7 @@ def test_who_logs_in_comes_to_the_page_that_was_wanted(client: FlaskClient, want
 
 def test_a_wrong_token_shows_the_login_page_again(client: FlaskClient) -> None:
     response = client.post("/login", data={"token": "wrong"})
-    assert (response.status_code, "This token is not valid." in response.text) == (401, True)
+    assert (response.status_code, "This token is not valid here." in response.text) == (401, True)
 
 
 def test_logging_out_ends_the_session(client: FlaskClient) -> None:

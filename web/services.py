@@ -21,6 +21,7 @@ from answers.recovery import Recovery
 from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
+from answers.tokens import Tokens
 from answers.tree import new_id
 from relay.catalog import Catalog
 from relay.chat import request_body
@@ -48,6 +49,7 @@ class Services:
     hidden: Hidden
     imports: Imports
     shares: Shares
+    tokens: Tokens
     room: Room
     producers: Producers
     recovery: Recovery

@@ -1,0 +1,41 @@
+"""The settings that say who may come in, as rows of relay/settings.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relay.errors import SettingError
+from relay.setting_values import row
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessSettings:
+    """Who may."""
+
+    auth: str = row(
+        "none",
+        "mode",
+        "`none`: each browser is its own user. `token`: a token is needed ([access.md](access.md)).",
+        choices=("none", "token"),
+    )
+    tokens: str = row(
+        "", "secret", "`user=token` pairs, separated by blanks, beside the tokens in the database.", secret=True
+    )
+    secret_key: str = row("", "secret", "Signs cookies; empty: made once and kept in the data folder.", secret=True)
+    session_s: float = row(604_800.0, "seconds", "How long a browser stays signed in at most.", low=60, high=31_536_000)
+    access_check_s: float = row(
+        3.0, "seconds", "How long a worker may go on with a token that has been revoked.", low=0, high=60
+    )
+
+
+def check_access(settings: AccessSettings) -> None:
+    """Raise SettingError if what is set does not fit together."""
+    users_by_token(settings)
+
+
+def users_by_token(settings: AccessSettings) -> dict[str, str]:
+    """Map each token of the environment to its user. Raises SettingError if what stands there are no pairs."""
+    pairs = [pair.partition("=") for pair in settings.tokens.split()]
+    if not all(user and token for user, _, token in pairs):
+        raise SettingError("TALKABOUT_TOKENS: expected user=token pairs, separated by blanks")
+    return {token: user for user, _, token in pairs}
