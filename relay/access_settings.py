@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from relay.errors import SettingError
 from relay.setting_values import row
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +29,31 @@ class AccessSettings:
     access_check_s: float = row(
         3.0, "seconds", "How long a worker may go on with a token that has been revoked.", low=0, high=60
     )
+    login_per_minute: int = row(
+        20, "attempts", "Attempts to sign in that one address has in a minute.", low=1, high=100_000
+    )
+    login_per_minute_together: int = row(
+        600, "attempts", "Attempts to sign in that all have together in a minute.", low=1, high=1_000_000
+    )
+    proxies: str = row(
+        "", "addresses", "Addresses and networks of the proxies before the server whose `X-Forwarded-For` is believed."
+    )
 
 
 def check_access(settings: AccessSettings) -> None:
     """Raise SettingError if what is set does not fit together."""
     users_by_token(settings)
+    networks(settings)
+
+
+def networks(settings: AccessSettings) -> Networks:
+    """Read the addresses of our proxies. Raises SettingError."""
+    try:
+        return tuple(ip_network(each) for each in settings.proxies.replace(",", " ").split())
+    except ValueError as exc:
+        raise SettingError(
+            f"TALKABOUT_PROXIES: expected addresses and networks as 10.0.0.0/8, got {settings.proxies!r}"
+        ) from exc
 
 
 def users_by_token(settings: AccessSettings) -> dict[str, str]:

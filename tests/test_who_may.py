@@ -54,6 +54,13 @@ TABLE = {
     "GET /login": Row("all"),
     "POST /login": Row("all", 401, form(token="wrong")),
     "POST /logout": Row("any", 303),
+    "POST /logout/everywhere": Row("any", 303, form(csrf="")),
+    "GET /account": Row("any"),
+    "GET /admin": Row("admin", 303),
+    "GET /admin/tokens": Row("admin"),
+    "POST /admin/tokens": Row("admin", 201, form(user="x", scope_chat="on")),
+    "POST /admin/tokens/<token>/revoke": Row("admin", 303, form(csrf="")),
+    "POST /admin/sign-out": Row("admin", 303, form(user="x")),
     "GET /s/<token>": Row("all"),
     "GET /": Row("chat"),
     "POST /": Row("chat", 200, form(prompt="x")),
@@ -96,7 +103,7 @@ TABLE = {
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """Make an application that asks for tokens."""
     folder = tmp_path_factory.mktemp("who")
-    settings = Settings(data_dir=folder, embedded_model=False, auth="token", poem_delay_ms=0)
+    settings = Settings(data_dir=folder, embedded_model=False, auth="token", poem_delay_ms=0, login_per_minute=1000)
     with client(settings) as made:
         yield made
     here(made).store.close()
@@ -138,6 +145,8 @@ def address(app: FlaskClient, route: str) -> str:
         path = path.replace("<file>", services.files.add("me", of_text("a.txt", "text/plain", 4, "text")).id)
     if route == "GET /s/<token>":
         path = f"/s/{services.shares.share('me', row.conversation).shared}"
+    if path.startswith("/admin"):
+        path = path.replace("<token>", services.tokens.create("x")[1].id)
     if path.endswith("/restore"):
         services.hidden.hide("me", row.conversation)
     return path.replace("<answer>", row.id).replace("<conversation>", row.conversation)
@@ -186,4 +195,4 @@ def test_nobody_administers_where_nobody_is_asked(tmp_path: Path) -> None:
         for route, endpoint in routes(made).items():
             if SCOPES_OF_ROUTES[endpoint] == "admin":
                 method, path = route.split(" ", 1)
-                assert made.open(path, method=method).status_code == 404
+                assert made.open(path, method=method, data={"user": "x"}).status_code == 404, route

@@ -5,26 +5,33 @@ web/scopes.py says what each route asks for; here is the one place that asks.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Flask, Request, Response, redirect, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
+from answers.attempts import MINUTE_S
 from answers.tokens import USUAL, Tokens
 from answers.tree import now_us
 from relay.settings import Settings
+from web import csrf
 from web.accept import wants_page
+from web.address import client_group
 from web.body import form_fields
 from web.callers import NOBODY, Callers
 from web.scopes import ALL, ANY, scope_of
-from web.users import callers, current_caller
+from web.services import services
+from web.users import callers, current_caller, current_user, who_is_here
 
 access = Blueprint("access", __name__)
 
+_OF_PAGES = {"chat", "admin"}
 _MAX_TOKEN_CHARS = 512
 _MAX_ADDRESS_CHARS = 1000
 
@@ -53,6 +60,8 @@ def init_app(app: Flask, settings: Settings, tokens: Tokens) -> None:
     app.session_interface = Cookies()
     app.config.update(SESSION_COOKIE_NAME="talkabout", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
     app.extensions["talkabout.callers"] = Callers(settings, tokens) if settings.auth != "none" else None
+    app.jinja_env.globals.update(who_is_here=who_is_here)
+    csrf.init_app(app)
     app.before_request(_guard)
     app.register_blueprint(access)
 
@@ -64,15 +73,19 @@ def login() -> str:
 
 
 @access.post("/login")
-def enter() -> AnyResponse | tuple[str, int]:
+def enter() -> ResponseReturnValue:
     """Give the session cookie for a token, and lead to the page that was wanted."""
-    known = callers()
+    known, here = callers(), services()
     if known is None:
         return redirect("/", 303)
+    if not here.attempts.take(client_group(here.proxies)):
+        wait_s = MINUTE_S - int(time.time()) % MINUTE_S
+        return render_template("login.html", refused="too_many"), 429, {"Retry-After": str(wait_s)}
     credential = known.credential(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip(), now_us())
-    if known.who(credential) is NOBODY:
-        return render_template("login.html", refused=True), 401
-    wanted = session.get("wanted", "/")
+    caller = known.who(credential)
+    if not caller.scopes & _OF_PAGES:
+        return render_template("login.html", refused="refused"), 401
+    wanted = session.get("wanted", "/" if "chat" in caller.scopes else "/admin")
     session.clear()
     session.update(token=credential.digest, since=credential.since_us)
     return redirect(wanted, 303)
@@ -83,6 +96,22 @@ def leave() -> AnyResponse:
     """Forget the session of this browser."""
     session.clear()
     return redirect("/login", 303)
+
+
+@access.post("/logout/everywhere")
+def leave_everywhere() -> AnyResponse:
+    """End all sessions of this user, on whatever device."""
+    csrf.check(form_fields())
+    services().tokens.sign_out(current_user())
+    return leave()
+
+
+@access.get("/account")
+def account() -> str:
+    """Show who is signed in, with the ways out."""
+    if callers() is None:
+        raise NotFound
+    return render_template("account.html")
 
 
 def _guard() -> AnyResponse | None:

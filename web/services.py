@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import current_app
 
+from answers.attempts import Attempts
 from answers.channels import Channels
 from answers.files import Files
 from answers.follow import Follower
@@ -23,6 +24,7 @@ from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tokens import Tokens
 from answers.tree import new_id
+from relay.access_settings import Networks
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import Draining, NotFound, TooManyAnswers
@@ -50,6 +52,8 @@ class Services:
     imports: Imports
     shares: Shares
     tokens: Tokens
+    attempts: Attempts
+    proxies: Networks
     room: Room
     producers: Producers
     recovery: Recovery

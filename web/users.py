@@ -39,6 +39,12 @@ def current_user() -> str:
     return current_caller().user
 
 
+def who_is_here() -> Caller | None:
+    """Say who is signed in, to a page that is shown to others too; None for nobody, or where nobody is asked."""
+    caller: Caller | None = g.get("caller")
+    return caller if caller and caller.user else None
+
+
 def still_holds() -> Callable[[], bool] | None:
     """Make what tells, later and outside of this request, if its credential still holds; None if it has none."""
     credential: Credential | None = g.get("credential")
