@@ -35,7 +35,7 @@ from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, ops, problems, tokens_cli
+from web import access, assets, headers, i18n, oidc, ops, problems, tokens_cli
 from web.admin import admin
 from web.answers import answers
 from web.api_conversations import api_conversations
@@ -77,6 +77,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     headers.init_app(app)
     assets.init_app(app)
     access.init_app(app, settings, app.extensions["talkabout"].tokens)
+    oidc.init_app(app, settings)
     ops.init_app(app)
     tokens_cli.init_app(app)
     for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files, admin):

@@ -53,6 +53,8 @@ TABLE = {
     "GET /metrics": Row("any"),
     "GET /login": Row("all"),
     "POST /login": Row("all", 401, form(token="wrong")),
+    "GET /login/oidc": Row("all", 404),
+    "GET /login/callback": Row("all", 404),
     "POST /logout": Row("any", 303),
     "POST /logout/everywhere": Row("any", 303, form(csrf="")),
     "GET /account": Row("any"),

@@ -5,7 +5,6 @@ web/scopes.py says what each route asks for; here is the one place that asks.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
@@ -16,18 +15,17 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from answers.attempts import MINUTE_S
 from answers.tokens import USUAL, Tokens
 from answers.tree import now_us
 from relay.settings import Settings
 from web import csrf
 from web.accept import wants_page
-from web.address import client_group
+from web.attempts import too_many
 from web.body import form_fields
 from web.callers import NOBODY, Callers
 from web.scopes import ALL, ANY, scope_of
 from web.services import services
-from web.users import callers, current_caller, current_user, who_is_here
+from web.users import by_token, callers, current_caller, current_user, who_is_here
 
 access = Blueprint("access", __name__)
 
@@ -60,27 +58,27 @@ def init_app(app: Flask, settings: Settings, tokens: Tokens) -> None:
     app.session_interface = Cookies()
     app.config.update(SESSION_COOKIE_NAME="talkabout", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
     app.extensions["talkabout.callers"] = Callers(settings, tokens) if settings.auth != "none" else None
-    app.jinja_env.globals.update(who_is_here=who_is_here)
+    app.jinja_env.globals.update(who_is_here=who_is_here, auth=settings.auth)
     csrf.init_app(app)
     app.before_request(_guard)
     app.register_blueprint(access)
 
 
 @access.get("/login")
-def login() -> str:
+def login() -> ResponseReturnValue:
     """Show the form that asks for the token."""
-    return render_template("login.html")
+    known = callers()
+    return redirect("/", 303) if known and known.mode == "proxy" else render_template("login.html")
 
 
 @access.post("/login")
 def enter() -> ResponseReturnValue:
     """Give the session cookie for a token, and lead to the page that was wanted."""
-    known, here = callers(), services()
-    if known is None:
+    known = callers()
+    if known is None or known.mode == "proxy":
         return redirect("/", 303)
-    if not here.attempts.take(client_group(here.proxies)):
-        wait_s = MINUTE_S - int(time.time()) % MINUTE_S
-        return render_template("login.html", refused="too_many"), 429, {"Retry-After": str(wait_s)}
+    if refused := too_many():
+        return refused
     credential = known.credential(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip(), now_us())
     caller = known.who(credential)
     if not caller.scopes & _OF_PAGES:
@@ -109,14 +107,15 @@ def leave_everywhere() -> AnyResponse:
 @access.get("/account")
 def account() -> str:
     """Show who is signed in, with the ways out."""
-    if callers() is None:
+    known = callers()
+    if known is None:
         raise NotFound
-    return render_template("account.html")
+    return render_template("account.html", mode=known.mode)
 
 
 def _guard() -> AnyResponse | None:
     environ = request.environ  # which has the headers without a search
-    if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and "HTTP_AUTHORIZATION" not in environ:
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and not by_token():
         _refuse_other_sites(environ)
     scope = scope_of(request.endpoint)
     if scope == ALL:
@@ -135,7 +134,8 @@ def _guard() -> AnyResponse | None:
 
 
 def _ask_who() -> AnyResponse:
-    if request.method == "GET" and wants_page():
+    known = callers()
+    if request.method == "GET" and wants_page() and known and known.mode != "proxy":
         session["wanted"] = _here()
         return redirect("/login", 303)
     raise Unauthorized("A valid token is needed.", www_authenticate=WWWAuthenticate("bearer"))

@@ -13,10 +13,11 @@ from answers.limits import Limits
 from answers.tokens import SCOPES, USUAL
 from web import csrf
 from web.body import form_fields
+from web.callers import MAX_NAME_CHARS, is_name
 from web.fields import FieldError
 from web.i18n import t
 from web.services import services
-from web.tokens_cli import MAX_DAYS, MAX_LIMIT, MAX_NAME_CHARS, day, expiry_us, is_name
+from web.tokens_cli import MAX_DAYS, MAX_LIMIT, day, expiry_us
 
 admin = Blueprint("admin", __name__)
 

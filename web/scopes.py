@@ -13,6 +13,8 @@ SCOPES = {
     "ops.metrics": ANY,
     "access.login": ALL,
     "access.enter": ALL,
+    "oidc.begin": ALL,
+    "oidc.end": ALL,
     "access.leave": ANY,
     "access.leave_everywhere": ANY,
     "access.account": ANY,

@@ -13,9 +13,9 @@ from answers.migrate import migrate
 from answers.tokens import SCOPES, USUAL, Token
 from answers.tree import now_us
 from relay.errors import NotMigrated, TalkaboutError
+from web.callers import MAX_NAME_CHARS, is_name
 from web.services import services
 
-MAX_NAME_CHARS = 128
 MAX_LIMIT = 2_000_000_000
 MAX_DAYS = 36_500
 
@@ -108,11 +108,6 @@ def sign_out(user: str) -> None:
     except TalkaboutError as error:
         raise Told(error) from error
     click.echo(f"All sessions of {user} are ended.")
-
-
-def is_name(text: str) -> bool:
-    """Tell if something can be a user's or a token's name."""
-    return 0 < len(text) <= MAX_NAME_CHARS and text.isprintable() and text == text.strip()
 
 
 def expiry_us(days: int | None) -> int | None:

@@ -71,11 +71,29 @@ def require_user(user: str) -> None:
         raise NotFound
 
 
+def by_token() -> bool:
+    """Tell if the request carries a token that no browser, and no proxy before us, has added by itself."""
+    known = callers()
+    given = request.environ.get("HTTP_AUTHORIZATION", "")
+    return given[:7].lower() == "bearer " and (known is None or known.mode != "proxy")
+
+
 def _credential(known: Callers) -> Credential:
-    """Take what came with the request: a token in its header, else a session."""
-    given = request.environ.get("HTTP_AUTHORIZATION")
-    if given:
-        scheme, _, token = given.partition(" ")
-        return known.credential(token.strip()) if scheme.lower() == "bearer" else NOTHING
+    """Take what came with the request: a token in its header, whom a proxy names, or a session."""
+    environ = request.environ
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    credential = known.credential(token.strip()) if scheme.lower() == "bearer" else NOTHING
+    if known.mode == "proxy":  # which may have a use of its own for Authorization
+        return (
+            credential
+            if credential.digest
+            else known.named_by_proxy(environ.get("REMOTE_ADDR", ""), environ.get(known.header))
+        )
+    if scheme:
+        return credential
     since_us = session.get("since")
-    return Credential(session.get("token", ""), since_us) if since_us else NOTHING
+    if not since_us:
+        return NOTHING
+    if known.mode == "oidc" and "oidc" in session:
+        return Credential("", since_us, session["oidc"], session["admin"])
+    return Credential(session.get("token", ""), since_us)
