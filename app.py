@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response
 
+from answers.attempts import Attempts
 from answers.channels import Channels
 from answers.database import Database
 from answers.files import Files
@@ -26,13 +27,16 @@ from answers.recovery import Recovery
 from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
+from answers.tokens import Tokens
 from answers.writer import Writer
+from relay.access_settings import networks
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, ops, problems
+from web import access, assets, headers, i18n, oidc, ops, problems, tokens_cli
+from web.admin import admin
 from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
@@ -72,9 +76,11 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     problems.init_app(app)
     headers.init_app(app)
     assets.init_app(app)
-    access.init_app(app, settings)
+    access.init_app(app, settings, app.extensions["talkabout"].tokens)
+    oidc.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):
+    tokens_cli.init_app(app)
+    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files, admin):
         app.register_blueprint(blueprint)
     return app
 
@@ -109,6 +115,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         hidden=hidden,
         imports=Imports(database),
         shares=Shares(database),
+        tokens=Tokens(database),
+        attempts=Attempts(database, settings.login_per_minute, settings.login_per_minute_together),
+        proxies=networks(settings),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(

@@ -1,4 +1,4 @@
-"""The tables: conversations, their messages as a tree, and the files that come with prompts.
+"""The tables: conversations, their messages as a tree, the files that come with prompts, and who may come in.
 
 A prompt and the answer to it are both messages; an answer's id is its message's id, and the columns that only an answer
 has are NULL for a prompt. While an answer runs, its text stands in the journal; here it is written once, at the end.
@@ -28,7 +28,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA = "0003"  # the newest revision in migrations/versions
+SCHEMA = "0004"  # the newest revision in migrations/versions
 
 metadata = MetaData(
     naming_convention={
@@ -115,3 +115,38 @@ files = Table(
 
 UNSENT = files.c.conversation.is_(None)
 Index("ix_files_unsent", files.c.user, files.c.created_us, sqlite_where=UNSENT, postgresql_where=UNSENT)
+
+# Of a token there is only the digest: who reads this table can use none of them.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("user", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # separated by blanks
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("revoked_us", BigInteger),
+    Column("used_us", BigInteger),  # about
+    Column("requests_per_minute", Integer),
+    Column("requests_per_day", Integer),
+    Column("tokens_per_minute", Integer),
+    Column("tokens_per_day", Integer),
+    Column("answers_at_once", Integer),
+)
+
+sign_outs = Table(  # sessions of that user that are older than this are over
+    "sign_outs",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+)
+
+attempts = Table(  # to sign in
+    "attempts",
+    metadata,
+    Column("minute", BigInteger, primary_key=True),
+    Column("address", String(64), primary_key=True),  # or "" for all of them
+    Column("count", Integer, nullable=False),
+)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from relay.errors import SettingError
+
+
+def row(default: Any, unit: str, sentence: str, **more: Any) -> Any:
+    """Describe one setting: default, unit, what it does; `low`/`high`, `choices`, `secret`, `env` where they apply."""
+    return field(default=default, metadata={"unit": unit, "sentence": sentence, **more})
 
 
 def read_file(name: str, path: str) -> str:

@@ -10,27 +10,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
+from relay.access_settings import AccessSettings, check_access
 from relay.continuation import STYLES
 from relay.errors import SettingError
-from relay.setting_values import check, convert, read_file
+from relay.setting_values import check, convert, read_file, row
 
 PREFIX = "TALKABOUT_"
 
 
-def row(default: Any, unit: str, sentence: str, **more: Any) -> Any:
-    """Describe one setting: default, unit, what it does; `low`/`high`, `choices`, `secret`, `env` where they apply."""
-    return field(default=default, metadata={"unit": unit, "sentence": sentence, **more})
-
-
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the operator can set."""
+class Settings(AccessSettings):
+    """What the operator can set; who may come in is set in relay/access_settings.py."""
 
     host: str = row("127.0.0.1", "address", "Where the server listens.", env="HOST")
     port: int = row(8000, "port", "The port that it listens on.", env="PORT", low=1, high=65535)
@@ -121,12 +117,6 @@ class Settings:
         600.0, "seconds", "How long a deleted conversation can be brought back.", low=0, high=31_536_000
     )
 
-    auth: str = row(
-        "none", "mode", "`none`: each browser is its own user. `token`: a token is needed.", choices=("none", "token")
-    )
-    tokens: str = row("", "secret", "`user=token` pairs for `TALKABOUT_AUTH=token`, separated by blanks.", secret=True)
-    secret_key: str = row("", "secret", "Signs cookies; empty: made once and kept in the data folder.", secret=True)
-
 
 def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = ".env") -> Settings:
     """Read every setting; the environment goes before `.env`.
@@ -136,19 +126,8 @@ def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = "
     found = {k: v for k, v in dotenv_values(dotenv).items() if v is not None} if dotenv else {}
     found.update(os.environ if environ is None else environ)
     settings = Settings(**{f.name: _read(f, found) for f in fields(Settings)})
-    if settings.auth == "token":
-        users_by_token(settings)
+    check_access(settings)
     return settings
-
-
-def users_by_token(settings: Settings) -> dict[str, str]:
-    """Map each token to its user. Raises SettingError if there is none, or what stands there are no pairs."""
-    pairs = [pair.partition("=") for pair in settings.tokens.split()]
-    if not pairs:
-        raise SettingError(f"{PREFIX}TOKENS: {PREFIX}AUTH=token needs at least one user=token pair")
-    if not all(user and token for user, _, token in pairs):
-        raise SettingError(f"{PREFIX}TOKENS: expected user=token pairs, separated by blanks")
-    return {token: user for user, _, token in pairs}
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
@@ -198,9 +177,10 @@ def as_markdown() -> str:
         "| name | default | unit | what it does |",
         "|---|---|---|---|",
     ]
+    inherited = {f.name for f in fields(AccessSettings)}
     lines += [
         f"| `{variable(f)}` | {_default(f)} | {f.metadata['unit']} | {f.metadata['sentence']} |"
-        for f in fields(Settings)
+        for f in sorted(fields(Settings), key=lambda f: f.name in inherited)
     ]
     return "\n".join(lines) + "\n"
 

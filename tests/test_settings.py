@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.access_settings import users_by_token
 from relay.errors import SettingError
-from relay.settings import Settings, load, prepare_data_dir, unknown, users_by_token
+from relay.settings import Settings, load, prepare_data_dir, unknown
 from tests.servers import ROOT
 
 WRONG = [
@@ -43,7 +44,7 @@ def test_a_secret_never_stands_in_an_error() -> None:
     assert "sk-" not in str(caught.value)
 
 
-@pytest.mark.parametrize("tokens", ["", "alice", "=hidden", "alice=", "alice=hidden bob"])
+@pytest.mark.parametrize("tokens", ["alice", "=hidden", "alice=", "alice=hidden bob"])
 def test_tokens_that_are_none_stop_the_start(tokens: str) -> None:
     with pytest.raises(SettingError, match="TALKABOUT_TOKENS: ") as caught:
         load({"TALKABOUT_AUTH": "token", "TALKABOUT_TOKENS": tokens}, None)
@@ -94,7 +95,7 @@ def test_nobody_else_can_look_into_the_data_folder(tmp_path: Path) -> None:
     ("name", "value", "sentence"),
     [
         ("TALKABOUT_HEARTBEAT_S", "99", "TALKABOUT_HEARTBEAT_S: expected 0.05 to 14, got 99.0"),
-        ("TALKABOUT_AUTH", "token", "TALKABOUT_TOKENS: TALKABOUT_AUTH=token needs at least one user=token pair"),
+        ("TALKABOUT_TOKENS", "alice", "TALKABOUT_TOKENS: expected user=token pairs, separated by blanks"),
     ],
 )
 def test_a_wrong_setting_stops_gunicorn_with_one_sentence(tmp_path: Path, name: str, value: str, sentence: str) -> None:

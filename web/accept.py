@@ -11,7 +11,7 @@ from werkzeug.http import parse_accept_header
 
 EVENT_STREAM = "text/event-stream"
 
-_PAGES = ("pages", "list_page", "playground", "access")
+_PAGES = ("pages", "list_page", "playground", "access", "oidc", "admin")
 
 
 def wants_events() -> bool:

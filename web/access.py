@@ -1,24 +1,35 @@
-"""Who may: nobody is asked (`TALKABOUT_AUTH=none`), or a token is needed (`token`; CONTRACT section 8)."""
+"""Who may: nobody is asked (`TALKABOUT_AUTH=none`), or a token is needed (`token`; CONTRACT section 8).
+
+web/scopes.py says what each route asks for; here is the one place that asks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Flask, Request, Response, current_app, redirect, render_template, request, session
+from flask import Blueprint, Flask, Request, Response, redirect, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from relay.settings import Settings, users_by_token
+from answers.tokens import USUAL, Tokens
+from answers.tree import now_us
+from relay.settings import Settings
+from web import csrf
 from web.accept import wants_page
+from web.attempts import too_many
 from web.body import form_fields
-from web.users import digest, token_digest
+from web.callers import NOBODY, Callers
+from web.scopes import ALL, ANY, scope_of
+from web.services import services
+from web.users import by_token, callers, current_caller, current_user, who_is_here
 
 access = Blueprint("access", __name__)
 
-_OPEN_TO_ALL = {"ops.healthz", "ops.readyz", "access.login", "access.enter", "pages.shared", "static"}
+_OF_PAGES = {"chat", "admin"}
 _MAX_TOKEN_CHARS = 512
 _MAX_ADDRESS_CHARS = 1000
 
@@ -42,31 +53,39 @@ class Cookies(SecureCookieSessionInterface):
         return request.is_secure
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Guard every request. Raises SettingError if tokens are needed and there is none."""
+def init_app(app: Flask, settings: Settings, tokens: Tokens) -> None:
+    """Guard every request. Raises SettingError for tokens that are none."""
     app.session_interface = Cookies()
     app.config.update(SESSION_COOKIE_NAME="talkabout", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
-    app.config["TALKABOUT_USERS"] = _users_by_digest(settings) if settings.auth == "token" else None
+    app.extensions["talkabout.callers"] = Callers(settings, tokens) if settings.auth != "none" else None
+    app.jinja_env.globals.update(who_is_here=who_is_here, auth=settings.auth)
+    csrf.init_app(app)
     app.before_request(_guard)
     app.register_blueprint(access)
 
 
 @access.get("/login")
-def login() -> str:
+def login() -> ResponseReturnValue:
     """Show the form that asks for the token."""
-    return render_template("login.html")
+    known = callers()
+    return redirect("/", 303) if known and known.mode == "proxy" else render_template("login.html")
 
 
 @access.post("/login")
-def enter() -> AnyResponse | tuple[str, int]:
+def enter() -> ResponseReturnValue:
     """Give the session cookie for a token, and lead to the page that was wanted."""
-    users = current_app.config["TALKABOUT_USERS"]
-    given = digest(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip())
-    if users is not None and given not in users:
-        return render_template("login.html", refused=True), 401
-    wanted = session.get("wanted", "/")
+    known = callers()
+    if known is None or known.mode == "proxy":
+        return redirect("/", 303)
+    if refused := too_many():
+        return refused
+    credential = known.credential(form_fields().text("token", _MAX_TOKEN_CHARS, default="").strip(), now_us())
+    caller = known.who(credential)
+    if not caller.scopes & _OF_PAGES:
+        return render_template("login.html", refused="refused"), 401
+    wanted = session.get("wanted", "/" if "chat" in caller.scopes else "/admin")
     session.clear()
-    session["token"] = given
+    session.update(token=credential.digest, since=credential.since_us)
     return redirect(wanted, 303)
 
 
@@ -77,14 +96,46 @@ def leave() -> AnyResponse:
     return redirect("/login", 303)
 
 
+@access.post("/logout/everywhere")
+def leave_everywhere() -> AnyResponse:
+    """End all sessions of this user, on whatever device."""
+    csrf.check(form_fields())
+    services().tokens.sign_out(current_user())
+    return leave()
+
+
+@access.get("/account")
+def account() -> str:
+    """Show who is signed in, with the ways out."""
+    known = callers()
+    if known is None:
+        raise NotFound
+    return render_template("account.html", mode=known.mode)
+
+
 def _guard() -> AnyResponse | None:
     environ = request.environ  # which has the headers without a search
-    if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and "HTTP_AUTHORIZATION" not in environ:
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and not by_token():
         _refuse_other_sites(environ)
-    users = current_app.config["TALKABOUT_USERS"]
-    if users is None or request.endpoint in _OPEN_TO_ALL or token_digest() in users:
+    scope = scope_of(request.endpoint)
+    if scope == ALL:
         return None
-    if request.method == "GET" and wants_page():
+    if callers() is None:
+        has = USUAL  # whose request it is, is not looked for until somebody asks: most do not
+    elif (caller := current_caller()) is NOBODY:
+        return _ask_who()
+    else:
+        has = caller.scopes
+    if scope == ANY or scope in has:
+        return None
+    if scope in USUAL:
+        raise Forbidden(f"This takes a token with the scope {scope}.")
+    raise NotFound  # what only administrators may, is not there for others; nor is what web/scopes.py does not know
+
+
+def _ask_who() -> AnyResponse:
+    known = callers()
+    if request.method == "GET" and wants_page() and known and known.mode != "proxy":
         session["wanted"] = _here()
         return redirect("/login", 303)
     raise Unauthorized("A valid token is needed.", www_authenticate=WWWAuthenticate("bearer"))
@@ -104,8 +155,3 @@ def _refuse_other_sites(environ: Mapping[str, str]) -> None:
     foreign = site not in ("same-origin", "none") if site else origin and urlsplit(origin).netloc != request.host
     if foreign:
         raise Forbidden("This request came from another site.")
-
-
-def _users_by_digest(settings: Settings) -> dict[str, str]:
-    """Prepare a look-up that takes the same time whatever the token is."""
-    return {digest(token): user for token, user in users_by_token(settings).items()}

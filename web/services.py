@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import current_app
 
+from answers.attempts import Attempts
 from answers.channels import Channels
 from answers.files import Files
 from answers.follow import Follower
@@ -21,7 +22,9 @@ from answers.recovery import Recovery
 from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
+from answers.tokens import Tokens
 from answers.tree import new_id
+from relay.access_settings import Networks
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import Draining, NotFound, TooManyAnswers
@@ -48,6 +51,9 @@ class Services:
     hidden: Hidden
     imports: Imports
     shares: Shares
+    tokens: Tokens
+    attempts: Attempts
+    proxies: Networks
     room: Room
     producers: Producers
     recovery: Recovery

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from answers.database import Database
+from answers.tokens import Tokens
 from relay import demo_model, embedded_model
-from relay.errors import UpstreamError
+from relay.access_settings import users_by_token
+from relay.errors import DatabaseError, UpstreamError
 from relay.settings import Settings, unknown
 from relay.upstream import Timeouts, Upstream
 
@@ -18,6 +22,7 @@ KNOWN_SERVERS = {
     "vLLM": 8000,
     "LM Studio": 1234,
 }
+_GUESSABLE_CHARS = 16
 _PROBE = Timeouts(connect=0.2, first_byte=0.5, idle=0.5, total=1.0)
 
 
@@ -76,4 +81,23 @@ def _warnings(settings: Settings) -> list[str]:
     lines = [f"{name} is no setting of talkabout" for name in unknown(os.environ)]
     if settings.auth == "none" and settings.host not in ("127.0.0.1", "::1", "localhost"):
         lines.append(f"anyone who reaches {settings.host}:{settings.port} may use it (TALKABOUT_AUTH=none)")
+    if settings.auth == "token":
+        lines += [
+            f"the token of {user} in TALKABOUT_TOKENS is so short that it can be guessed" for user in _weak(settings)
+        ]
+    if settings.auth == "token" and not settings.tokens and not _any_token(settings):
+        lines.append(
+            "nobody can sign in yet; make the first token: .venv/bin/flask --app wsgi tokens create NAME --admin"
+        )
     return lines
+
+
+def _weak(settings: Settings) -> list[str]:
+    return [user for token, user in users_by_token(settings).items() if len(token) < _GUESSABLE_CHARS]
+
+
+def _any_token(settings: Settings) -> bool:
+    """Look into the database; where that fails, workers and `/readyz` say so."""
+    with closing(Database(settings)) as database, suppress(DatabaseError):
+        return Tokens(database).any()
+    return True

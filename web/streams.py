@@ -17,18 +17,29 @@ from typing import Protocol
 from flask import Response, request
 from prometheus_client import Gauge
 
-from relay.errors import Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError, TooManyReaders
+from relay.access_errors import AccessEnded
+from relay.errors import (
+    DatabaseError,
+    Draining,
+    Overloaded,
+    ReaderGone,
+    ReaderTooSlow,
+    TalkaboutError,
+    TooManyReaders,
+)
 from relay.loop import readable_now
 from relay.pipe import Pipe
 from relay.settings import Settings
 from web.accept import EVENT_STREAM
 from web.client import NO_SOCKET, Client
+from web.users import still_holds
 
 log = logging.getLogger(__name__)
 
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 _SWEEP_S = 0.4  # a gone client is noticed within a second
+_CHECK_S = 2.0  # and a token that was taken away soon after
 _LINGER_S = 2.0  # what a drained stream gets to write its terminal event
 
 
@@ -64,6 +75,7 @@ class Stream:
         self.cut_key = request.args.get("cut", "") if environ.get("QUERY_STRING") else ""
         self._streams = streams
         self.client = Client(environ, streams.reader_timeout_s)
+        self.allowed = still_holds()
 
     def response(self, mimetype: str = EVENT_STREAM, headers: Mapping[str, str] | None = None) -> Response:
         """Stream the source; the headers leave at once."""
@@ -198,9 +210,13 @@ class Streams:
 
     def _watch(self) -> None:
         """Look after all open streams until there are none."""
+        check_at = time.monotonic() + _CHECK_S
         while True:
             time.sleep(_SWEEP_S)
             self._sweep()
+            if time.monotonic() >= check_at:
+                self._end_disallowed()
+                check_at = time.monotonic() + _CHECK_S
             with self._lock:
                 OPEN.set(len(self._open))  # for each stream it would cost more than the rest
                 if not self._open:
@@ -217,3 +233,13 @@ class Streams:
         for descriptor in readable_now(open_.keys() - {NO_SOCKET}):
             if open_[descriptor].client.gone():
                 open_[descriptor].source.abandon(ReaderGone("the client has closed its connection"))
+
+    def _end_disallowed(self) -> None:
+        """End the streams of whoever may not read them any more."""
+        for stream in self._all():
+            try:
+                if stream.allowed is not None and not stream.allowed():
+                    stream.source.abandon(AccessEnded("its token or session has ended"), _LINGER_S)
+            except DatabaseError as error:  # the next round asks again
+                log.warning("nobody can be asked who may read: %s", error)
+                return

@@ -2,53 +2,98 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
+from collections.abc import Callable
 
-from flask import current_app, request, session
+from flask import current_app, g, request, session
 from werkzeug.exceptions import NotFound
+
+from web.callers import NOBODY, NOTHING, Caller, Callers, Credential
 
 NO_COOKIE = "no-cookie"
 
 
-def current_user() -> str:
-    """Name the user of this request; with `TALKABOUT_AUTH=none` each browser is its own, by its signed cookie.
+def callers() -> Callers | None:
+    """Take what knows callers; None where nobody is asked who they are."""
+    known: Callers | None = current_app.extensions["talkabout.callers"]
+    return known
+
+
+def current_caller() -> Caller:
+    """Say who this request comes from; with `TALKABOUT_AUTH=none` each browser is a user by its signed cookie.
 
     Clients that keep no cookies (curl, most libraries) are one user together, so that they too can come back.
     """
-    users = current_app.config["TALKABOUT_USERS"]
-    if users is None:
-        return str(session.get("user", NO_COOKIE))
-    return str(users.get(token_digest(), ""))
+    known = callers()
+    if known is None:
+        return Caller(str(session.get("user", NO_COOKIE)))
+    if "caller" not in g:
+        g.credential = _credential(known)
+        g.caller = known.who(g.credential)
+    here: Caller = g.caller
+    return here
+
+
+def current_user() -> str:
+    """Name the user of this request."""
+    return current_caller().user
+
+
+def who_is_here() -> Caller | None:
+    """Say who is signed in, to a page that is shown to others too; None for nobody, or where nobody is asked."""
+    caller: Caller | None = g.get("caller")
+    return caller if caller and caller.user else None
+
+
+def still_holds() -> Callable[[], bool] | None:
+    """Make what tells, later and outside of this request, if its credential still holds; None if it has none."""
+    credential: Credential | None = g.get("credential")
+    known = callers() if credential else None
+    return None if known is None or credential is None else lambda: known.who(credential) is not NOBODY
 
 
 def remember_browser() -> None:
     """Give a browser that opens a page its cookie."""
-    if current_app.config["TALKABOUT_USERS"] is None and "user" not in session:
+    if callers() is None and "user" not in session:
         session.permanent = True
         session["user"] = uuid.uuid4().hex
 
 
 def is_user(user: str) -> bool:
     """Tell if there is such a user still; without tokens nobody is ever taken away."""
-    users = current_app.config["TALKABOUT_USERS"]
-    return users is None or user in users.values()
+    known = callers()
+    return known is None or known.is_user(user)
 
 
 def require_user(user: str) -> None:
     """Refuse, as if it did not exist, what belongs to another user."""
-    if current_app.config["TALKABOUT_USERS"] is not None and user != current_user():
+    if callers() is not None and user != current_user():
         raise NotFound
 
 
-def token_digest() -> str:
-    """Take the digest of the token that came with the request, in its header or by the session cookie."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+def by_token() -> bool:
+    """Tell if the request carries a token that no browser, and no proxy before us, has added by itself."""
+    known = callers()
+    given = request.environ.get("HTTP_AUTHORIZATION", "")
+    return given[:7].lower() == "bearer " and (known is None or known.mode != "proxy")
+
+
+def _credential(known: Callers) -> Credential:
+    """Take what came with the request: a token in its header, whom a proxy names, or a session."""
+    environ = request.environ
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    credential = known.credential(token.strip()) if scheme.lower() == "bearer" else NOTHING
+    if known.mode == "proxy":  # which may have a use of its own for Authorization
+        return (
+            credential
+            if credential.digest
+            else known.named_by_proxy(environ.get("REMOTE_ADDR", ""), environ.get(known.header))
+        )
     if scheme:
-        return digest(token.strip()) if scheme.lower() == "bearer" else ""
-    return str(session.get("token", ""))
-
-
-def digest(token: str) -> str:
-    """Make of a token what is kept of it."""
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+        return credential
+    since_us = session.get("since")
+    if not since_us:
+        return NOTHING
+    if known.mode == "oidc" and "oidc" in session:
+        return Credential("", since_us, session["oidc"], session["admin"])
+    return Credential(session.get("token", ""), since_us)
