@@ -26,6 +26,7 @@ from answers.recovery import Recovery
 from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
+from answers.usage import Usage
 from answers.writer import Writer
 from relay.catalog import Catalog
 from relay.chat import request_body
@@ -84,6 +85,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     models = catalog(settings, embedded_url)
     database = Database(settings)
     store, hidden, kept = Store(database), Hidden(database, settings.undo_s), Files(database, settings)
+    usage = Usage(database, settings.usage_keep_days)
     journal = open_journal(settings, data_dir)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
@@ -108,9 +110,13 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
         recovery=Recovery(
-            producers, follower, Pruning(journal, settings, hidden.purge, kept.purge), settings.abandon_after_s
+            producers,
+            follower,
+            Pruning(journal, settings, hidden.purge, kept.purge, usage.purge),
+            settings.abandon_after_s,
         ),
         readers=Readers(journal, store, follower),
+        usage=usage,
     )
 
 

@@ -80,6 +80,7 @@ class Producers:
         parent: str | None,
         answer: str,
         files: tuple[str, ...] = (),
+        token: str = "",
     ) -> AnswerRow:
         """Begin an answer, or find the one that has this id already.
 
@@ -88,7 +89,7 @@ class Producers:
         # The lease comes first: were the worker killed in between, an answer without one would never be adopted.
         with self.holding(answer) as mine:
             try:
-                row, new = self.store.begin(user, prompt, model, conversation, parent, answer, files)
+                row, new = self.store.begin(user, prompt, model, conversation, parent, answer, files, token)
             except TalkaboutError:
                 if mine:
                     self.journal.release(stream_of(answer), self.owner)
@@ -115,20 +116,23 @@ class Producers:
             with self._lock:
                 self._coming -= {answer} if free else set()
 
-    def go_on(self, row: AnswerRow) -> AnswerRow:
-        """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other."""
+    def go_on(self, row: AnswerRow, token: str = "") -> AnswerRow:
+        """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other.
+
+        `token` is the public id of the token that asks for it.
+        """
         deadline = time.monotonic() + LEASE_S
         while row.state != "running" and time.monotonic() < deadline:
             with self.holding(row.id) as mine:
                 if mine:
-                    return self._reopen(row.id)
+                    return self._reopen(row.id, token)
             time.sleep(_LOOK_S)  # whoever ends it is about to give the lease up
             row = self.store.answer(row.id) or row
         raise Conflict("The answer is being written.")
 
-    def _reopen(self, answer: str) -> AnswerRow:
+    def _reopen(self, answer: str, token: str) -> AnswerRow:
         try:
-            row = self.store.reopen(answer)
+            row = self.store.reopen(answer, token)
         except TalkaboutError:
             self.let_go(answer)
             raise
@@ -211,7 +215,7 @@ class Producers:
         """Write into the database how an answer ended, however long it is away; None if the answer was deleted."""
         while True:
             try:
-                return self.store.settle(pen.answer.answer, state, **outcome)
+                return self.store.settle(pen.answer.answer, state, pen.answer.spent(), **outcome)
             except NotFound:
                 return None
             except DatabaseError as exc:

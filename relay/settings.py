@@ -117,6 +117,7 @@ class Settings:
     )
     channel_keep_events: int = row(1000, "events", "How many events a channel keeps.", low=1, high=1_000_000)
 
+    usage_keep_days: int = row(400, "days", "How long it is kept what was asked for.", low=1, high=36_500)
     undo_s: float = row(
         600.0, "seconds", "How long a deleted conversation can be brought back.", low=0, high=31_536_000
     )

@@ -22,6 +22,7 @@ from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tree import new_id
+from answers.usage import Usage
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import Draining, NotFound, TooManyAnswers
@@ -30,6 +31,7 @@ from relay.pipe import fill, to_reader
 from relay.settings import Settings
 from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
+from web.users import Caller
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,10 @@ class Services:
     producers: Producers
     recovery: Recovery
     readers: Readers
+    usage: Usage
 
     def begin(
-        self, user: str, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
+        self, caller: Caller, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
     ) -> AnswerRow:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
@@ -69,16 +72,20 @@ class Services:
         if given and (known := self.store.answer(given)):
             if known.within.deleted_us is not None:
                 raise NotFound(f"the conversation of {given} is deleted")
-            return self.producers.begin(user, prompt, known.model, *where)
-        if not self.room.take(user):
+            return self.producers.begin(caller.user, prompt, known.model, *where, caller.token)
+        if not self.room.take(caller.user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
         _, name = self.catalog.find(model)
         if files:
-            self.files.check(user, files, self.catalog.takes_images(name))
-        row = self.producers.begin(user, prompt, name, *where)
+            self.files.check(caller.user, files, self.catalog.takes_images(name))
+        row = self.producers.begin(caller.user, prompt, name, *where, caller.token)
         change = "changed" if more.get("conversation") else "created"
         tell_of_answer(self.channels, row, change)
         return row
+
+    def go_on(self, caller: Caller, row: AnswerRow) -> AnswerRow:
+        """Take an answer up again where its text ends. Raises Conflict for one that runs or is complete."""
+        return self.producers.go_on(row, caller.token)
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
         """Take a reader of an answer on."""

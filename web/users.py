@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from dataclasses import dataclass
 
 from flask import current_app, request, session
 from werkzeug.exceptions import NotFound
 
+from answers.limits import Limits
+
 NO_COOKIE = "no-cookie"
+_NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose a request is, by which token (its public id; empty where none was needed), and what may come of it."""
+
+    user: str
+    token: str = ""
+    scopes: frozenset[str] = frozenset()
+    limits: Limits = _NO_LIMITS
+
+
+def current_caller() -> Caller:
+    """Name who makes this request."""
+    return Caller(current_user())
 
 
 def current_user() -> str:
