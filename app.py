@@ -18,9 +18,11 @@ from answers.history import History
 from answers.imports import Imports
 from answers.intake import Intake
 from answers.journal import open_journal
+from answers.limits import default_limits
 from answers.producer import Ask
 from answers.producers import Producers
 from answers.pruning import Pruning
+from answers.quotas import Quotas
 from answers.readers import Readers
 from answers.recovery import Recovery
 from answers.room import Room
@@ -85,8 +87,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     models = catalog(settings, embedded_url)
     database = Database(settings)
     store, hidden, kept = Store(database), Hidden(database, settings.undo_s), Files(database, settings)
-    usage = Usage(database, settings.usage_keep_days)
+    usage, quotas = Usage(database, settings.usage_keep_days), Quotas(database, default_limits(settings))
     journal = open_journal(settings, data_dir)
+    pruning = Pruning(journal, settings, hidden.purge, kept.purge, usage.purge, quotas.purge)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
     channels = Channels(journal, follower, settings, writer.tell)
@@ -109,14 +112,10 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         shares=Shares(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
-        recovery=Recovery(
-            producers,
-            follower,
-            Pruning(journal, settings, hidden.purge, kept.purge, usage.purge),
-            settings.abandon_after_s,
-        ),
+        recovery=Recovery(producers, follower, pruning, settings.abandon_after_s),
         readers=Readers(journal, store, follower),
         usage=usage,
+        quotas=quotas,
     )
 
 

@@ -29,6 +29,7 @@ class AnswerRow:
     adoptions: int
     error: str | None  # its code
     token: str  # the public id of the token that it was asked by; empty where none was needed
+    charged: dict[str, Any] | None  # what its limits of tokens were charged before it began
 
     @property
     def user(self) -> str:

@@ -17,6 +17,7 @@ from answers.database import Database
 from answers.files import claim
 from answers.history import History, history_of, tokens_of
 from answers.prepared import Prepared, Transaction
+from answers.quotas import Charge, settle
 from answers.rows import AnswerRow, Outcome
 from answers.tables import RUNNING, SCHEMA, conversations, messages
 from answers.tree import NEW_ANSWER, Asked, append, ids_of, is_id, new_id, now_us, title_of
@@ -60,6 +61,7 @@ class Store:
         answer: str | None = None,
         files: tuple[str, ...] = (),
         token: str = "",
+        charged: Charge | None = None,
     ) -> tuple[AnswerRow, bool]:
         """Begin an answer, once for each id `answer`; say if it was this call that began it.
 
@@ -70,7 +72,9 @@ class Store:
         """
         if answer is not None and not is_id(answer):
             raise ValueError(f"no UUID in lower case: {answer[:100]!r}")
-        asked = Asked(user, clean(prompt), clean(model), conversation, parent, answer or new_id(), files, token)
+        asked = Asked(
+            user, clean(prompt), clean(model), conversation, parent, answer or new_id(), files, token, charged
+        )
         return self._database.write(lambda transaction: _begin(transaction, asked))
 
     def answer(self, answer: str) -> AnswerRow | None:
@@ -112,10 +116,16 @@ class Store:
             spent = self._estimated(answer, spent, state)
         return self._turn(answer, ("running",), {**values, "state": state}, spent)[0]
 
-    def reopen(self, answer: str, token: str = "") -> AnswerRow:
+    def reopen(self, answer: str, token: str = "", charged: Charge | None = None) -> AnswerRow:
         """Let an answer that was stopped, interrupted or failed run again; raises Conflict for any other."""
-        values = {"state": "running", "finish_reason": None, "error": None, "close_ms": None, "adoptions": 0}
-        values["token"] = token
+        values: dict[str, Any] = {
+            "state": "running",
+            "finish_reason": None,
+            "error": None,
+            "close_ms": None,
+            "adoptions": 0,
+        }
+        values |= {"token": token, "charged": charged}
         row, done = self._turn(answer, _EARLY, values)
         if not done:
             raise Conflict(f"This answer is {row.state}; there is nothing to continue.")
@@ -169,6 +179,8 @@ class Store:
                 row = AnswerRow(Conversation(*within), *changed)
                 if spent:
                     count(transaction, row.user, row.token, row.model, spent)
+                if spent and row.charged:
+                    settle(transaction, row.charged, spent)
                 return row, True
             if within:  # PostgreSQL: another one was faster, so the conversation has not changed by this one
                 transaction.cursor.execute("ROLLBACK")
@@ -199,7 +211,9 @@ def _begin(transaction: Transaction, asked: Asked) -> tuple[AnswerRow, bool]:
     else:
         within = create(transaction, asked.user, title_of(asked.prompt))
     prompt = append(transaction, asked, within.id, claim(transaction, asked, within.id))
-    return AnswerRow(within, asked.answer, prompt, asked.model, **{**NEW_ANSWER, "token": asked.token}), True
+    return AnswerRow(
+        within, asked.answer, prompt, asked.model, **NEW_ANSWER, token=asked.token, charged=asked.charged
+    ), True
 
 
 def _find(transaction: Transaction, answer: str) -> AnswerRow | None:

@@ -95,6 +95,7 @@ messages = Table(
     Column(
         "token", Text, nullable=False, server_default=""
     ),  # of an answer: the public id of the token it was asked by
+    Column("charged", JSON(none_as_null=True)),  # of an answer: what its limits of tokens were charged before it began
     UniqueConstraint("conversation", "position"),
 )
 
@@ -129,6 +130,16 @@ usage = Table(
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     Column("estimated", BigInteger, nullable=False),  # how many of the requests no model server counted the tokens of
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("subject", Text, primary_key=True),  # user:… or token:…
+    Column("name", String(32), primary_key=True),  # of the limit
+    Column("period", BigInteger, nullable=False),  # the number of the minute or day since 1970 that `used` is of
+    Column("used", BigInteger, nullable=False),
+    Column("most", BigInteger, nullable=False),
 )
 
 UNSENT = files.c.conversation.is_(None)

@@ -67,11 +67,8 @@ class Usage:
         self._database = database
         self._keep = timedelta(days=keep_days)
 
-    def record(
-        self, user: str, token: str, model: str, prompt_tokens: int, completion_tokens: int, estimated: bool
-    ) -> None:
-        """Count one request that is no answer."""
-        spent = Spent(prompt_tokens, completion_tokens, estimated)
+    def record(self, user: str, token: str, model: str, spent: Spent) -> None:
+        """Count one request that is no answer, and what it has cost."""
         self._database.write(lambda transaction: count(transaction, user, token, model, spent))
 
     def rows(self, first: date, last: date, names: tuple[str, ...], most: int, user: str | None = None) -> list[Row]:

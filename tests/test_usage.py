@@ -105,7 +105,7 @@ def test_what_is_no_count_is_not_taken_for_one(number: object) -> None:
 def test_rows_are_added_up_by_what_is_asked_for(usage: Usage, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for day, model, tokens in ((1, "a", 5), (1, "b", 70), (2, "a", 5), (9, "a", 1000)):
         monkeypatch.setattr(usage_module, "today", lambda day=day: date(2026, 1, day))
-        usage.record(user, "", model, tokens, 1, estimated=day == 2)
+        usage.record(user, "", model, Spent(tokens, 1, day == 2))
     first, last = date(2026, 1, 1), date(2026, 1, 2)
     assert [row.name for row in usage.rows(first, last, ("day",), 9, user)] == [("2026-01-01",), ("2026-01-02",)]
     by_model = [Row(("b",), 1, 70, 1, 0), Row(("a",), 2, 10, 2, 1)]
@@ -121,7 +121,7 @@ def test_old_rows_are_deleted_some_at_a_time(database: Database, user: str, monk
     now = today()
     for age in (40, 35, 31, 30, 0):
         monkeypatch.setattr(usage_module, "today", lambda age=age: now - timedelta(days=age))
-        kept.record(user, "", "poem", 1, 1, estimated=False)
+        kept.record(user, "", "poem", Spent(1, 1))
     monkeypatch.setattr(usage_module, "_AT_ONCE", 3)
     assert kept.purge() and not kept.purge()
     assert len(kept.rows(date(2000, 1, 1), now, ("day",), 9, user)) == 2
