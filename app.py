@@ -48,6 +48,7 @@ from web.playground import playground
 from web.secret import kept_secret
 from web.services import Services
 from web.streams import Streams
+from web.usage_page import usage_page
 
 
 class Application(Flask):
@@ -77,7 +78,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     assets.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):
+    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files, usage_page):
         app.register_blueprint(blueprint)
     return app
 
