@@ -19,15 +19,18 @@ from answers.history import History
 from answers.imports import Imports
 from answers.intake import Intake
 from answers.journal import open_journal
+from answers.limits import default_limits
 from answers.producer import Ask
 from answers.producers import Producers
 from answers.pruning import Pruning
+from answers.quotas import Quotas
 from answers.readers import Readers
 from answers.recovery import Recovery
 from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tokens import Tokens
+from answers.usage import Usage
 from answers.writer import Writer
 from relay.access_settings import networks
 from relay.catalog import Catalog
@@ -49,6 +52,9 @@ from web.playground import playground
 from web.secret import kept_secret
 from web.services import Services
 from web.streams import Streams
+from web.usage_page import usage_page
+
+BLUEPRINTS = (pages, list_page, playground, article, channel, answers, api_conversations, files, admin, usage_page)
 
 
 class Application(Flask):
@@ -80,7 +86,18 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     oidc.init_app(app, settings)
     ops.init_app(app)
     tokens_cli.init_app(app)
-    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files, admin):
+    for blueprint in (
+        pages,
+        list_page,
+        playground,
+        article,
+        channel,
+        answers,
+        api_conversations,
+        files,
+        admin,
+        usage_page,
+    ):
         app.register_blueprint(blueprint)
     return app
 
@@ -90,7 +107,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     models = catalog(settings, embedded_url)
     database = Database(settings)
     store, hidden, kept = Store(database), Hidden(database, settings.undo_s), Files(database, settings)
+    usage, quotas = Usage(database, settings.usage_keep_days), Quotas(database, default_limits(settings))
     journal = open_journal(settings, data_dir)
+    pruning = Pruning(journal, settings, hidden.purge, kept.purge, usage.purge, quotas.purge)
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
     channels = Channels(journal, follower, settings, writer.tell)
@@ -120,10 +139,10 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         proxies=networks(settings),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
-        recovery=Recovery(
-            producers, follower, Pruning(journal, settings, hidden.purge, kept.purge), settings.abandon_after_s
-        ),
+        recovery=Recovery(producers, follower, pruning, settings.abandon_after_s),
         readers=Readers(journal, store, follower),
+        usage=usage,
+        quotas=quotas,
     )
 
 

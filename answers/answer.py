@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 
 from answers.entries import Entry
+from answers.usage import Spent, counted
+from relay.attachments import estimate
 from relay.chat import Delta
 from relay.errors import TalkaboutError
 from relay.sse import RETRY_MS, Decoder, encode
@@ -39,6 +41,8 @@ class Answer:
         self.finish_reason: str | None = None
         self.usage: dict[str, Any] | None = None
         self.ttft_ms: int | None = None
+        self.before = (0, 0)  # what it had when this run of it began: characters of text and of reasoning
+        self._asked_behind = (0, 0)  # the same, when the model was asked the last time
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._phase = ""
@@ -96,6 +100,17 @@ class Answer:
         if name != self._phase:
             self._phase = name
             self._add({"phase": name}, "phase")
+
+    def asked(self) -> None:
+        """Note that the model is asked now for what follows; its own count of tokens will be of that alone."""
+        self.usage, self._asked_behind = None, (self.chars, len(self.reasoning))
+
+    def spent(self) -> Spent:
+        """Say what this run has cost: as the model server counted it, if it counted the whole run, else estimated."""
+        content, reasoning, (chars, thoughts) = self.content, self.reasoning, self.before
+        new = estimate(content[chars:]) + estimate(reasoning[thoughts:])
+        said = counted(self.usage) if self._asked_behind == self.before else None
+        return said if said and (said.completion or not new) else Spent(estimate(content[:chars]), new, estimated=True)
 
     def append(self, deltas: list[Delta]) -> None:
         """Take over what the model wrote: what came together becomes one event, where it is of one kind."""

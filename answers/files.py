@@ -116,8 +116,10 @@ class Files:
 
         self._database.write(work)
 
-    def check(self, user: str, ids: Sequence[str], sees: bool) -> None:
-        """Raise FileError if these files cannot come with one message, to a model that `sees` images or does not.
+    def check(self, user: str, ids: Sequence[str], sees: bool) -> int:
+        """Estimate the tokens of files that come with a message, to a model that `sees` images or does not.
+
+        Raises FileError if they cannot.
 
         An image that the conversation has already may go to any model: one that does not see is told that it was there.
         """
@@ -130,6 +132,7 @@ class Files:
         if chars > self._settings.max_files_chars:
             limit = self._settings.max_files_chars
             raise TooMuchText(f"The files have {chars} characters of text together; a message may have {limit}.")
+        return sum(file.tokens for file in found)
 
     def of_conversation(
         self, user: str, conversation: str, most_bytes: int

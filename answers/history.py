@@ -10,20 +10,27 @@ from sqlalchemy import bindparam, select
 from answers.prepared import Prepared, Transaction
 from answers.tables import files, messages
 from answers.tree import branch
-from relay.attachments import Attached, joined, with_files
+from relay.attachments import Attached, estimate, joined, with_files
 
 History = list[dict[str, Any]]  # role and content of each message, as OpenAI's API has them
 
 MAX_IMAGE_BYTES = 20 << 20  # of one request; older images are only named
 
+_OF_A_MESSAGE = ("id", "parent", "role", "content", "files")
 _BRANCHES = Prepared(
-    select(messages.c.id, messages.c.parent, messages.c.role, messages.c.content, messages.c.files).where(
-        messages.c.conversation == bindparam("conversation")
-    )
+    select(*(messages.c[name] for name in _OF_A_MESSAGE)).where(messages.c.conversation == bindparam("conversation"))
 )
 _ONE = files.c.id == bindparam("file")
 _TEXT = Prepared(select(files.c.text).where(_ONE))
 _DATA = Prepared(select(files.c.data).where(_ONE))
+
+
+def tokens_of(transaction: Transaction, conversation: str, prompt: str) -> int:
+    """Estimate the tokens that a model reads, from the conversation's beginning to a prompt."""
+    found = _BRANCHES.run(transaction, conversation=conversation)
+    way = branch([dict(zip(_OF_A_MESSAGE, each, strict=True)) for each in found], prompt)
+    files_ = [file for message in way for file in message["files"] or ()]
+    return sum(estimate(message["content"]) for message in way) + sum(int(file["tokens"]) for file in files_)
 
 
 def history_of(transaction: Transaction, conversation: str, prompt: str, images: bool) -> History:
@@ -33,7 +40,7 @@ def history_of(transaction: Transaction, conversation: str, prompt: str, images:
     messages of the same role in a row.
     """
     found = _BRANCHES.run(transaction, conversation=conversation)
-    rows = [dict(zip(("id", "parent", "role", "content", "files"), each, strict=True)) for each in found]
+    rows = [dict(zip(_OF_A_MESSAGE, each, strict=True)) for each in found]
     way = branch(rows, prompt)
     seen = _seen(way) if images else set()
     for message in way:

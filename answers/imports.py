@@ -48,7 +48,7 @@ class Imports:
                 mine = ids[row["id"]] = new_id()
                 shown = [add(transaction, user, each, made.id) for each in row.get("files") or ()]
                 place = {"id": mine, "parent": ids[row["parent"]], "conversation": made.id, "position": position}
-                _ADD.run(transaction, **{**row, **place, "files": shown or None})
+                _ADD.run(transaction, **{**row, **place, "files": shown or None, "token": "", "charged": None})
             return made
 
         return self._database.write(work)

@@ -20,6 +20,7 @@ def take_up(journal: Journal, row: AnswerRow) -> Answer:
     if not is_whole:
         answer = in_database(row)
         answer.seq, answer.is_lost = journal.bounds(stream_of(row.id))[1], True
+    answer.before = len(row.content), len(row.reasoning)  # the database has the text as of the end before this run
     return answer
 
 

@@ -124,6 +124,7 @@ class Producer:
             if not kept and self.answer.reasoning:
                 self.answer.reset(keep=False)  # a thought cannot be gone on with
             self._flush()
+        self.answer.asked()
         call = self._call = self._ask.call(kept)
         if self._stopped_at is not None or self._left.is_set():
             raise UpstreamStopped("stopped")

@@ -19,6 +19,7 @@ from answers.journal import Journal
 from answers.kept import take_up
 from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
+from answers.quotas import Charge
 from answers.store import AnswerRow, Store
 from answers.writer import Writer
 from relay.chat import clean
@@ -80,6 +81,8 @@ class Producers:
         parent: str | None,
         answer: str,
         files: tuple[str, ...] = (),
+        token: str = "",
+        charged: Charge | None = None,
     ) -> AnswerRow:
         """Begin an answer, or find the one that has this id already.
 
@@ -88,7 +91,7 @@ class Producers:
         # The lease comes first: were the worker killed in between, an answer without one would never be adopted.
         with self.holding(answer) as mine:
             try:
-                row, new = self.store.begin(user, prompt, model, conversation, parent, answer, files)
+                row, new = self.store.begin(user, prompt, model, conversation, parent, answer, files, token, charged)
             except TalkaboutError:
                 if mine:
                     self.journal.release(stream_of(answer), self.owner)
@@ -115,20 +118,23 @@ class Producers:
             with self._lock:
                 self._coming -= {answer} if free else set()
 
-    def go_on(self, row: AnswerRow) -> AnswerRow:
-        """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other."""
+    def go_on(self, row: AnswerRow, token: str = "", charged: Charge | None = None) -> AnswerRow:
+        """Take an answer up again that was stopped, interrupted or has failed; raises Conflict for any other.
+
+        `token` is the public id of the token that asks for it, `charged` what its limits were charged.
+        """
         deadline = time.monotonic() + LEASE_S
         while row.state != "running" and time.monotonic() < deadline:
             with self.holding(row.id) as mine:
                 if mine:
-                    return self._reopen(row.id)
+                    return self._reopen(row.id, token, charged)
             time.sleep(_LOOK_S)  # whoever ends it is about to give the lease up
             row = self.store.answer(row.id) or row
         raise Conflict("The answer is being written.")
 
-    def _reopen(self, answer: str) -> AnswerRow:
+    def _reopen(self, answer: str, token: str, charged: Charge | None) -> AnswerRow:
         try:
-            row = self.store.reopen(answer)
+            row = self.store.reopen(answer, token, charged)
         except TalkaboutError:
             self.let_go(answer)
             raise
@@ -211,7 +217,7 @@ class Producers:
         """Write into the database how an answer ended, however long it is away; None if the answer was deleted."""
         while True:
             try:
-                return self.store.settle(pen.answer.answer, state, **outcome)
+                return self.store.settle(pen.answer.answer, state, pen.answer.spent(), **outcome)
             except NotFound:
                 return None
             except DatabaseError as exc:

@@ -6,69 +6,27 @@ DatabaseError when the database cannot, and NotFound for an id that is not there
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import Connection, bindparam, func, inspect, or_, select, text, update
 
 from answers.conversations import Conversation, Conversations, create, touch
 from answers.database import Database
 from answers.files import claim
-from answers.history import History, history_of
+from answers.history import History, history_of, tokens_of
 from answers.prepared import Prepared, Transaction
+from answers.quotas import Charge, settle
+from answers.rows import AnswerRow, Outcome
 from answers.tables import RUNNING, SCHEMA, conversations, messages
 from answers.tree import NEW_ANSWER, Asked, append, ids_of, is_id, new_id, now_us, title_of
+from answers.usage import NOT_COUNTED, Spent, count
+from relay.attachments import estimate
 from relay.chat import clean
 from relay.errors import Conflict, NotFound, NotMigrated
 
-
-@dataclass(frozen=True)
-class AnswerRow:
-    """Hold one answer as it stands in the database, and the conversation that it belongs to."""
-
-    within: Conversation
-    id: str
-    parent: str  # the id of the prompt's message
-    model: str
-    state: str  # running, complete, stopped, interrupted, failed
-    content: str
-    reasoning: str
-    finish_reason: str | None
-    usage: dict[str, Any] | None
-    chars: int
-    sha256: str
-    ttft_ms: int | None
-    tokens_per_s: float | None
-    close_ms: int | None
-    adoptions: int
-    error: str | None  # its code
-
-    @property
-    def user(self) -> str:
-        """Whose it is."""
-        return self.within.user
-
-    @property
-    def conversation(self) -> str:
-        """The id of its conversation."""
-        return self.within.id
-
-
-class Outcome(TypedDict, total=False):
-    """What settle() writes; what is absent stays as it is."""
-
-    content: str
-    reasoning: str
-    finish_reason: str | None
-    usage: dict[str, Any] | None
-    chars: int
-    sha256: str
-    ttft_ms: int | None
-    tokens_per_s: float | None
-    close_ms: int | None
-    error: str | None
-
+__all__ = ["AnswerRow", "Outcome", "Store"]
 
 _EARLY = ("stopped", "interrupted", "failed")
 _OWN = [messages.c[field.name] for field in fields(AnswerRow) if field.name != "within"]
@@ -102,6 +60,8 @@ class Store:
         parent: str | None = None,
         answer: str | None = None,
         files: tuple[str, ...] = (),
+        token: str = "",
+        charged: Charge | None = None,
     ) -> tuple[AnswerRow, bool]:
         """Begin an answer, once for each id `answer`; say if it was this call that began it.
 
@@ -112,7 +72,9 @@ class Store:
         """
         if answer is not None and not is_id(answer):
             raise ValueError(f"no UUID in lower case: {answer[:100]!r}")
-        asked = Asked(user, clean(prompt), clean(model), conversation, parent, answer or new_id(), files)
+        asked = Asked(
+            user, clean(prompt), clean(model), conversation, parent, answer or new_id(), files, token, charged
+        )
         return self._database.write(lambda transaction: _begin(transaction, asked))
 
     def answer(self, answer: str) -> AnswerRow | None:
@@ -147,14 +109,23 @@ class Store:
         query = select(messages.c.id).where(messages.c.conversation == conversation, RUNNING)
         return list(self._database.query(lambda connection: connection.scalars(query).all()))
 
-    def settle(self, answer: str, state: str, **outcome: Unpack[Outcome]) -> AnswerRow:
-        """End a running answer, and return what holds: of several that settle it, the first one's."""
+    def settle(self, answer: str, state: str, spent: Spent = NOT_COUNTED, **outcome: Unpack[Outcome]) -> AnswerRow:
+        """End a running answer and count what it has cost; return what holds: of several that end it, the first's."""
         values = {name: clean(value) if isinstance(value, str) else value for name, value in outcome.items()}
-        return self._turn(answer, ("running",), {**values, "state": state})[0]
+        if spent.estimated:
+            spent = self._estimated(answer, spent, state)
+        return self._turn(answer, ("running",), {**values, "state": state}, spent)[0]
 
-    def reopen(self, answer: str) -> AnswerRow:
+    def reopen(self, answer: str, token: str = "", charged: Charge | None = None) -> AnswerRow:
         """Let an answer that was stopped, interrupted or failed run again; raises Conflict for any other."""
-        values = {"state": "running", "finish_reason": None, "error": None, "close_ms": None, "adoptions": 0}
+        values: dict[str, Any] = {
+            "state": "running",
+            "finish_reason": None,
+            "error": None,
+            "close_ms": None,
+            "adoptions": 0,
+        }
+        values |= {"token": token, "charged": charged}
         row, done = self._turn(answer, _EARLY, values)
         if not done:
             raise Conflict(f"This answer is {row.state}; there is nothing to continue.")
@@ -178,8 +149,24 @@ class Store:
         """Close the connections of this process; the next call opens one again."""
         self._database.close()
 
-    def _turn(self, answer: str, states: tuple[str, ...], values: dict[str, Any]) -> tuple[AnswerRow, bool]:
-        """Change an answer that is in one of these states; return how it stands now, and if it was changed."""
+    def _estimated(self, answer: str, spent: Spent, state: str) -> Spent:
+        """Add an estimate of what the model has read, unless it failed before its first word."""
+        if state == "failed" and not spent.completion:
+            return Spent(0, 0)
+
+        def work(transaction: Transaction) -> int:
+            row = _get(transaction, answer)
+            return tokens_of(transaction, row.conversation, row.parent) + estimate(row.within.system)
+
+        return spent._replace(prompt=spent.prompt + self._database.read(work))
+
+    def _turn(
+        self, answer: str, states: tuple[str, ...], values: dict[str, Any], spent: Spent | None = None
+    ) -> tuple[AnswerRow, bool]:
+        """Change an answer that is in one of these states; return how it stands now, and if it was changed.
+
+        If it was, what it has cost is counted with the same commit.
+        """
         if not is_id(answer):
             raise NotFound(f"no answer {answer!r}")
         lock, change = _turning(states, tuple(values))
@@ -189,7 +176,12 @@ class Store:
             within = lock.first(transaction, answer=answer, now=now_us())
             changed = change.first(transaction, answer=answer, **values) if within else None
             if within and changed:
-                return AnswerRow(Conversation(*within), *changed), True
+                row = AnswerRow(Conversation(*within), *changed)
+                if spent:
+                    count(transaction, row.user, row.token, row.model, spent)
+                if spent and row.charged:
+                    settle(transaction, row.charged, spent)
+                return row, True
             if within:  # PostgreSQL: another one was faster, so the conversation has not changed by this one
                 transaction.cursor.execute("ROLLBACK")
             return _get(transaction, answer), False
@@ -219,7 +211,9 @@ def _begin(transaction: Transaction, asked: Asked) -> tuple[AnswerRow, bool]:
     else:
         within = create(transaction, asked.user, title_of(asked.prompt))
     prompt = append(transaction, asked, within.id, claim(transaction, asked, within.id))
-    return AnswerRow(within, asked.answer, prompt, asked.model, **NEW_ANSWER), True
+    return AnswerRow(
+        within, asked.answer, prompt, asked.model, **NEW_ANSWER, token=asked.token, charged=asked.charged
+    ), True
 
 
 def _find(transaction: Transaction, answer: str) -> AnswerRow | None:

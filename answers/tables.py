@@ -3,6 +3,8 @@
 A prompt and the answer to it are both messages; an answer's id is its message's id, and the columns that only an answer
 has are NULL for a prompt. While an answer runs, its text stands in the journal; here it is written once, at the end.
 
+What an answer has cost is added to its day's row of `usage` as it ends, and stays when its conversation goes.
+
 A file never changes. What is shown of it stands in the message too (`files`), so that only a model and whoever opens it
 read the file itself. It belongs to a user, and to a conversation once it is sent, in which prompts may share it.
 
@@ -28,7 +30,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA = "0004"  # the newest revision in migrations/versions
+SCHEMA = "0005"  # the newest revision in migrations/versions
 
 metadata = MetaData(
     naming_convention={
@@ -90,6 +92,10 @@ messages = Table(
     Column("adoptions", Integer),
     Column("error", Text),
     Column("files", JSON(none_as_null=True)),  # of a prompt: what is shown of each
+    Column(
+        "token", Text, nullable=False, server_default=""
+    ),  # of an answer: the public id of the token it was asked by
+    Column("charged", JSON(none_as_null=True)),  # of an answer: what its limits of tokens were charged before it began
     UniqueConstraint("conversation", "position"),
 )
 
@@ -111,6 +117,29 @@ files = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("text", Text),
     Column("data", LargeBinary),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", String(10), primary_key=True),  # of UTC, as 2026-11-23
+    Column("user", Text, primary_key=True),
+    Column("token", Text, primary_key=True),  # its public id; empty where none was needed
+    Column("model", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("estimated", BigInteger, nullable=False),  # how many of the requests no model server counted the tokens of
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("subject", Text, primary_key=True),  # user:… or token:…
+    Column("name", String(32), primary_key=True),  # of the limit
+    Column("period", BigInteger, nullable=False),  # the number of the minute or day since 1970 that `used` is of
+    Column("used", BigInteger, nullable=False),
+    Column("most", BigInteger, nullable=False),
 )
 
 UNSENT = files.c.conversation.is_(None)

@@ -56,7 +56,7 @@ _SAME_PROMPT = Prepared(
 )
 _IN_TREE = ("id", "conversation", "position", "parent", "created_us")
 _ADD_PROMPT = Prepared(insert(messages).values(role="user"), *_IN_TREE, "content", "files")
-_ADD_ANSWER = Prepared(insert(messages).values(role="assistant", **NEW_ANSWER), *_IN_TREE, "model")
+_ADD_ANSWER = Prepared(insert(messages).values(role="assistant", **NEW_ANSWER), *_IN_TREE, "model", "token", "charged")
 
 
 class Asked(NamedTuple):
@@ -69,6 +69,8 @@ class Asked(NamedTuple):
     parent: str | None
     answer: str
     files: tuple[str, ...] = ()
+    token: str = ""
+    charged: dict[str, Any] | None = None
 
 
 def new_id() -> str:
@@ -121,7 +123,8 @@ def append(transaction: Transaction, asked: Asked, conversation: str, files: lis
         prompt = new_id()
         own = {"parent": parent, "content": asked.prompt, "files": files}
         _ADD_PROMPT.run(transaction, **row, **own, id=prompt, position=position)
-    _ADD_ANSWER.run(transaction, **row, id=asked.answer, position=position + 1, parent=prompt, model=asked.model)
+    own = {"parent": prompt, "model": asked.model, "token": asked.token, "charged": asked.charged}
+    _ADD_ANSWER.run(transaction, **row, **own, id=asked.answer, position=position + 1)
     return prompt
 
 

@@ -40,7 +40,7 @@ def estimate(text: str) -> int:
 
     Tokenizers differ by a third and more, so this is shown as what it is: about.
     """
-    wide = len(_WIDE.findall(text))
+    wide = 0 if text.isascii() else len(_WIDE.findall(text))
     return wide + -(-(len(text) - wide) // _LATIN_CHARS)
 
 

@@ -7,7 +7,7 @@
     ├── JournalError, DatabaseError (NotMigrated)
     ├── NotFound, Conflict, BadUserId
     ├── AnswerTooLong, AdoptedTooOften, Replaced
-    ├── Draining, Overloaded, TooManyAnswers, TooManyReaders
+    ├── Draining, Overloaded, TooManyAnswers, TooManyReaders, LimitReached (limit_errors.py)
     ├── FileError           its tree stands in file_errors.py
     ├── AccessEnded         in access_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,

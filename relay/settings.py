@@ -22,6 +22,7 @@ from relay.errors import SettingError
 from relay.setting_values import check, convert, read_file, row
 
 PREFIX = "TALKABOUT_"
+_EACH_USER, _MOST = "What each user may use", 10_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,11 @@ class Settings(AccessSettings):
     )
     channel_keep_events: int = row(1000, "events", "How many events a channel keeps.", low=1, high=1_000_000)
 
+    limit_requests_per_minute: int = row(0, "requests", f"{_EACH_USER} a minute; 0: any number.", low=0, high=_MOST)
+    limit_requests_per_day: int = row(0, "requests", f"{_EACH_USER} a day of UTC; 0: any number.", low=0, high=_MOST)
+    limit_tokens_per_minute: int = row(0, "tokens", f"{_EACH_USER} a minute; 0: any number.", low=0, high=_MOST)
+    limit_tokens_per_day: int = row(0, "tokens", f"{_EACH_USER} a day of UTC; 0: any number.", low=0, high=_MOST)
+    usage_keep_days: int = row(400, "days", "How long it is kept what was asked for.", low=1, high=36_500)
     undo_s: float = row(
         600.0, "seconds", "How long a deleted conversation can be brought back.", low=0, high=31_536_000
     )

@@ -29,6 +29,7 @@ from relay.errors import NotFound
 from relay.settings import Settings
 from tests.apps import another, browser, here, news, owner, settled
 from tests.misbehaving import MisbehavingServer
+from web.callers import Caller
 
 API = "/api/conversations"
 NOBODY = str(uuid.UUID(int=0))
@@ -203,8 +204,8 @@ def test_every_change_is_published_on_the_owners_channel(client: FlaskClient, ma
 
 
 def test_an_answer_makes_or_changes_its_conversation(client: FlaskClient, made: dict[str, Any]) -> None:
-    row = here(client).begin(owner(client), "x", "poem")
-    here(client).begin(row.user, "y", "poem", conversation=made["id"])
+    row = here(client).begin(Caller(owner(client)), "x", "poem")
+    here(client).begin(Caller(row.user), "y", "poem", conversation=made["id"])
     told = [(event.event, orjson.loads(event.data)["id"]) for event in news(client, 3)[1:]]
     assert told == [("conversation.created", row.conversation), ("conversation.changed", made["id"])]
 
@@ -221,7 +222,7 @@ def test_the_messages_of_a_conversation_tell_who_answers_whom(client: FlaskClien
 @pytest.fixture
 def running(client: FlaskClient, made: dict[str, Any]) -> AnswerRow:
     """Begin an answer that takes its time."""
-    return here(client).begin(owner(client), "x", "poem", conversation=made["id"])
+    return here(client).begin(Caller(owner(client)), "x", "poem", conversation=made["id"])
 
 
 def test_an_answer_that_ends_or_goes_on_changes_its_conversation(client: FlaskClient, running: AnswerRow) -> None:
@@ -244,7 +245,7 @@ def test_what_is_told_of_an_answer_needs_no_transaction_of_its_own(
 
     monkeypatch.setattr(SqliteJournal, "commit", noted)
     monkeypatch.setattr(SqliteJournal, "publish", None)  # a transaction of its own, which would fail
-    row = here(client).begin(owner(client), "x", "poem")
+    row = here(client).begin(Caller(owner(client)), "x", "poem")
     list(here(client).readers.follow(here(client).producers.stop(row), 0))
     assert [event.event for event in news(client, 2)] == ["conversation.created", "conversation.changed"]
     assert sum(told for _, told in commits) == 2
@@ -320,7 +321,7 @@ def test_the_model_server_is_asked_as_the_conversation_says(
 ) -> None:
     with browser(tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=100) as client:
         made = client.post(API, json=given).json
-        row = here(client).begin(owner(client), "x", "mock", conversation=made["id"])
+        row = here(client).begin(Caller(owner(client)), "x", "mock", conversation=made["id"])
         list(here(client).readers.follow(row, 0))
     body = orjson.loads(upstream_server.requests[-1].body)
     prompt = {"role": "user", "content": "x"}
@@ -334,7 +335,7 @@ def test_the_operator_s_bound_on_an_answer_holds_for_what_was_set_before(
 ) -> None:
     with browser(tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock", max_tokens=10) as client:
         made = here(client).store.conversations.create(owner(client), max_tokens=64)
-        row = here(client).begin(made.user, "x", "mock", conversation=made.id)
+        row = here(client).begin(Caller(made.user), "x", "mock", conversation=made.id)
         list(here(client).readers.follow(row, 0))
     assert orjson.loads(upstream_server.requests[-1].body)["max_tokens"] == 10
 

@@ -19,6 +19,7 @@ from relay.settings import Settings
 from tests.apps import client
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT
+from web.callers import Caller
 from web.services import Services
 
 
@@ -40,9 +41,9 @@ def until(fact: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def begun(worker: Services, model: str | None = "poem") -> AnswerRow:
+def begun(worker: Services, model: str | None = "poem", user: str = "user") -> AnswerRow:
     """Begin an answer, and wait for its first words."""
-    row = worker.begin("user", "x", model)
+    row = worker.begin(Caller(user), "x", model)
     until(lambda: worker.readers.as_it_is(row).chars > 0)
     return row
 
@@ -84,7 +85,7 @@ def test_an_answer_whose_first_event_cannot_be_written_is_adopted(workers: tuple
     here.recovery.retire()
     here.producers.writer.close()
     with pytest.raises(Draining):
-        here.begin("user", "x", "poem", answer=answer)
+        here.begin(Caller("user"), "x", "poem", answer=answer)
     until(lambda: answer in there.producers.running())
     assert answer not in here.producers.running()
 
@@ -135,7 +136,7 @@ def test_of_many_leases_each_look_renews_some_and_none_runs_out(
     here, there = workers
     renew, asked = here.journal.renew, []
     monkeypatch.setattr(here.journal, "renew", lambda *each: (asked.append(each[1]), renew(*each))[1])
-    rows = [here.begin("user", "x", "poem") for _ in range(4)]
+    rows = [here.begin(Caller("user"), "x", "poem") for _ in range(4)]
     ends = time.monotonic() + 2 * LEASE_S
     while time.monotonic() < ends:
         assert there.journal.orphans(10) == [] and there.producers.running() == {}

@@ -20,6 +20,7 @@ from answers.store import AnswerRow, Store
 from relay.errors import Conflict, NotFound
 from tests.apps import another, browser, here, news, owner, settled
 from tests.test_pages import Text, text_of
+from web.callers import Caller
 
 API = "/api/conversations"
 
@@ -165,7 +166,7 @@ def test_a_shared_page_speaks_the_reader_s_language(client: FlaskClient, kept: A
 
 
 def test_an_answer_that_is_still_written_is_shown_as_far_as_it_is(client: FlaskClient) -> None:
-    row = here(client).begin("alice", "x", "poem")
+    row = here(client).begin(Caller("alice"), "x", "poem")
     page = client.get(share(client, row)).text
     here(client).producers.stop(row)
     assert text_of(page, "data-question") == "x" and 'data-state="running"' not in page

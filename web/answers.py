@@ -16,7 +16,7 @@ from web.body import json_fields
 from web.fields import FieldError, Fields
 from web.services import services
 from web.streams import headers_alone
-from web.users import current_user
+from web.users import current_caller, current_user
 
 answers = Blueprint("answers", __name__)
 
@@ -31,7 +31,7 @@ def create() -> Response | tuple[Response, int]:
         return _events(own(seen[1]))
     fields = json_fields()
     row = services().begin(
-        current_user(),
+        current_caller(),
         fields.text("prompt", services().settings.max_prompt_chars),
         _optional(fields, "model"),
         conversation=_optional(fields, "conversation"),
@@ -85,7 +85,7 @@ def go_on(answer: str) -> Response | tuple[Response, int]:
     """Take an answer up again where its text ends; the stream tells what is new."""
     row = own(answer)
     last = services().journal.bounds(stream_of(row.id))[1]
-    return _accepted(services().producers.go_on(row), after=last)
+    return _accepted(services().go_on(current_caller(), row), after=last)
 
 
 def _accepted(row: AnswerRow, after: int = 0) -> Response | tuple[Response, int]:

@@ -19,7 +19,7 @@ from web.fields import Fields
 from web.recital import Recital
 from web.services import services
 from web.streams import headers_alone
-from web.users import current_user
+from web.users import current_caller
 
 article = Blueprint("article", __name__)
 
@@ -70,7 +70,7 @@ def _prompt_from_anywhere() -> Fields:
 def talke_about() -> Response:
     """Pass the model server's own event stream on, line by line, unaltered."""
     prompt, model = _question("prompt")
-    return services().lines(prompt, model).response()
+    return services().lines(current_caller(), prompt, model).response()
 
 
 @article.post("/stream")
@@ -81,7 +81,7 @@ def stream() -> Response:
     """
     prompt, model = _question("name")
     here = services()
-    row = here.begin(current_user(), prompt, model)
+    row = here.begin(current_caller(), prompt, model)
     if wants_events():
         return here.follow(row).response(headers=identity(row))
     return here.text(row, _ending).response("text/plain", headers=identity(row))

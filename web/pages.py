@@ -28,7 +28,7 @@ from web.news import told_so_far
 from web.services import services
 from web.sidebar import beside
 from web.statuses import retry_after, status_of
-from web.users import current_user, is_user, remember_browser
+from web.users import current_caller, current_user, is_user, remember_browser
 
 pages = Blueprint("pages", __name__)
 
@@ -90,7 +90,7 @@ def ask() -> ResponseReturnValue:
             for each in uploads:
                 files.append(linked(services().intake.take(current_user(), *each).shown()))
             ids = tuple(file["id"] for file in files)
-            return services().begin(current_user(), prompt, model or None, ids, **where)
+            return services().begin(current_caller(), prompt, model or None, ids, **where)
 
         return _answered(new, shown, begin)
 
@@ -103,7 +103,7 @@ def again(answer: str) -> ResponseReturnValue:
     model = shown["model"] = form_fields().values.get("model") or row.model
     where: dict[str, str | None] = {"conversation": row.conversation, "parent": prompt["parent"] or ROOT}
     asked, files = prompt["content"], ids_of(prompt["files"])
-    return _answered(_question(prompt), shown, lambda: services().begin(row.user, asked, model, files, **where))
+    return _answered(_question(prompt), shown, lambda: services().begin(current_caller(), asked, model, files, **where))
 
 
 @pages.post("/answers/<answer>/continue")
@@ -113,7 +113,7 @@ def go_on(answer: str) -> ResponseReturnValue:
     if row.state in ("running", "complete"):
         return redirect(f"/c/{row.conversation}?leaf={row.id}", 303)
     shown, prompt = _up_to_prompt(row)
-    return _answered(_question(prompt), shown, lambda: services().producers.go_on(row))
+    return _answered(_question(prompt), shown, lambda: services().go_on(current_caller(), row))
 
 
 def _answered(new: dict[str, Any], shown: dict[str, Any], begin: Callable[[], AnswerRow]) -> ResponseReturnValue:
@@ -127,7 +127,7 @@ def _answered(new: dict[str, Any], shown: dict[str, Any], begin: Callable[[], An
         return _page(**{**shown, "model": ""}, **draft, error=t("chat.error.model")), 422
     except TalkaboutError as error:
         status, words = status_of(error), _words(error, language())
-        return _page(**shown, **draft, error=words), status, retry_after(status)
+        return _page(**shown, **draft, error=words), status, retry_after(status, error)
     return stream.response("text/html")
 
 

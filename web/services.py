@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from answers.imports import Imports
 from answers.intake import Intake
 from answers.journal import Journal
 from answers.producers import Producers
+from answers.quotas import Charge, Quotas
 from answers.readers import Readers, TextOf
 from answers.recovery import Recovery
 from answers.room import Room
@@ -24,15 +27,20 @@ from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tokens import Tokens
 from answers.tree import new_id
+from answers.usage import Spent, Usage, counted
 from relay.access_settings import Networks
+from relay.attachments import estimate
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import Draining, NotFound, TooManyAnswers
+from relay.errors import DatabaseError, Draining, NotFound, TooManyAnswers
 from relay.passthrough import relay
 from relay.pipe import fill, to_reader
 from relay.settings import Settings
+from web.callers import Caller
 from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,16 @@ class Services:
     producers: Producers
     recovery: Recovery
     readers: Readers
+    usage: Usage
+    quotas: Quotas
 
     def begin(
-        self, user: str, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
+        self, caller: Caller, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
     ) -> AnswerRow:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
-        Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, and TooManyAnswers
-        if as many as one user may have are being written.
+        Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, TooManyAnswers
+        if as many as one user may have are being written, and LimitReached.
         """
         if self.streams.draining:
             raise Draining
@@ -75,16 +85,21 @@ class Services:
         if given and (known := self.store.answer(given)):
             if known.within.deleted_us is not None:
                 raise NotFound(f"the conversation of {given} is deleted")
-            return self.producers.begin(user, prompt, known.model, *where)
-        if not self.room.take(user):
+            return self.producers.begin(caller.user, prompt, known.model, *where, caller.token)
+        if not self.room.take(caller.user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
         _, name = self.catalog.find(model)
-        if files:
-            self.files.check(user, files, self.catalog.takes_images(name))
-        row = self.producers.begin(user, prompt, name, *where)
+        of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
+        with self._charging(caller, estimate(prompt) + of_files) as charge:
+            row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
         change = "changed" if more.get("conversation") else "created"
         tell_of_answer(self.channels, row, change)
         return row
+
+    def go_on(self, caller: Caller, row: AnswerRow) -> AnswerRow:
+        """Take an answer up again where its text ends. Raises Conflict if it runs or is complete, and LimitReached."""
+        with self._charging(caller, estimate(row.content)) as charge:
+            return self.producers.go_on(row, caller.token, charge)
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
         """Take a reader of an answer on."""
@@ -104,16 +119,36 @@ class Services:
             stream.before(text.accepted)
         return stream
 
-    def lines(self, prompt: str, model: str | None) -> Stream:
-        """Begin an answer as the upstream's own lines, for this request alone. Raises UpstreamError if it refuses."""
+    def lines(self, caller: Caller, prompt: str, model: str | None) -> Stream:
+        """Begin an answer as the upstream's own lines, for this request alone.
+
+        Raises UpstreamError if it refuses, and LimitReached.
+        """
         upstream, name = self.catalog.find(model)
         call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
         pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
-        stream = self.streams.admit(pipe)
-        stream.before(call.open)
-        fill(pipe, lambda: relay(call, pipe, self.settings.max_event_bytes))
+        with self._charging(caller, estimate(prompt)) as charge:
+            stream = self.streams.admit(pipe)
+            stream.before(call.open)
+
+        def run() -> None:
+            usage, events = relay(call, pipe, self.settings.max_event_bytes)
+            self.spent(caller, name, counted(usage) or Spent(estimate(prompt), events, estimated=True), charge)
+
+        fill(pipe, run)
         return stream
+
+    def spent(self, caller: Caller, model: str, spent: Spent, charge: Charge | None) -> None:
+        """Count a request that is no answer, when it has ended."""
+        try:
+            self.usage.record(caller.user, caller.token, model, spent)
+            self.quotas.settle(charge, spent)
+        except DatabaseError as error:
+            log.warning("a request is not counted: %s", error)
+
+    def _charging(self, caller: Caller, tokens: int) -> AbstractContextManager[Charge | None]:
+        return self.quotas.charging(caller.user, caller.token, caller.limits, tokens)
 
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""

@@ -18,9 +18,11 @@ from relay.errors import (
     UpstreamTimeout,
 )
 from relay.file_errors import FileError, FileNotTaken, FileTooLarge
+from relay.limit_errors import LimitReached
 
 _BUSY_RETRY_AFTER_S = 2
 _STATUS: dict[type[TalkaboutError], int] = {
+    LimitReached: 429,
     TooManyAnswers: 429,
     TooManyReaders: 429,
     ReaderError: 400,  # nobody reads it: it is for the metrics, where it is no fault of ours
@@ -38,8 +40,10 @@ _STATUS: dict[type[TalkaboutError], int] = {
 }
 
 
-def retry_after(status: int) -> dict[str, str]:
+def retry_after(status: int, error: TalkaboutError | None = None) -> dict[str, str]:
     """Make the header that tells a client when to come back, for what passes by itself."""
+    if isinstance(error, LimitReached):
+        return {"Retry-After": str(error.wait_s)}
     return {"Retry-After": str(_BUSY_RETRY_AFTER_S)} if status in (429, 503) else {}
 
 

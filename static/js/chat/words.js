@@ -60,8 +60,8 @@ function reason({ refusal, error }, t, lang, online) {
   return error && (t(`problem.${error.code}`) ?? error.message);
 }
 
-function refusalWords({ status, retryAfterS }, t, lang, online) {
+function refusalWords({ status, code, retryAfterS }, t, lang, online) {
   if (!status) return t(online ? 'live.unreachable' : 'live.offline');
-  const words = t(STATUSES[status] ?? 'live.refused', { status });
+  const words = (status === 429 && t(`problem.${code}`)) || t(STATUSES[status] ?? 'live.refused', { status });
   return retryAfterS ? `${words} ${t('live.wait', { time: number(retryAfterS, lang) })}` : words;
 }
