@@ -45,6 +45,7 @@ from web.playground import playground
 from web.secret import kept_secret
 from web.services import Services
 from web.streams import Streams
+from web.v1 import v1
 
 
 class Application(Flask):
@@ -74,7 +75,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     assets.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):
+    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files, v1):
         app.register_blueprint(blueprint)
     return app
 

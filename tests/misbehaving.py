@@ -157,6 +157,7 @@ class _Handler(socketserver.StreamRequestHandler):
         known = LISTS if path.endswith("/models") and name in LISTS else BEHAVIOURS
         exchange = Exchange(self.request, self.owner.released, self.owner.stopping, self._note_closed)
         exchange.turn = self.owner.seen[path]
+        exchange.body = self.current.body if self.current else b""
         return bool(known.get(name, not_found)(exchange))
 
     def _note_closed(self) -> None:

@@ -25,9 +25,11 @@ from answers.tree import new_id
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import Draining, NotFound, TooManyAnswers
-from relay.passthrough import relay
-from relay.pipe import fill, to_reader
+from relay.passthrough import Shape, brief, read_whole, relay
+from relay.pipe import Pipe, fill, to_reader
 from relay.settings import Settings
+from relay.tally import OnEnd
+from relay.upstream import Call
 from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
 
@@ -101,13 +103,37 @@ class Services:
     def lines(self, prompt: str, model: str | None) -> Stream:
         """Begin an answer as the upstream's own lines, for this request alone. Raises UpstreamError if it refuses."""
         upstream, name = self.catalog.find(model)
-        call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
+        body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
+        return self.pass_on(upstream.call(body))
+
+    def pass_on(self, call: Call, user: str = "", shape: Shape = brief, on_end: OnEnd | None = None) -> Stream:
+        """Ask for a streamed completion, to be passed on as it comes. Raises UpstreamError if that is refused."""
+        stream, pipe = self._admit(call, user)
+        stream.before(call.open)
+        fill(pipe, lambda: relay(call, pipe, self.settings.max_event_bytes, shape, on_end))
+        return stream
+
+    def whole(self, call: Call, user: str) -> bytes:
+        """Ask for a completion that is no stream, and wait for all of it, or until the client goes.
+
+        Raises UpstreamError, and ReaderGone.
+        """
+        stream, pipe = self._admit(call, user)
+        body = b""
+
+        def read() -> None:
+            nonlocal body
+            body = read_whole(call, self.settings.max_reply_bytes)
+
+        stream.before(read)
+        pipe.close()  # so that what is over is not stopped
+        stream.leave()
+        return body
+
+    def _admit(self, call: Call, user: str) -> tuple[Stream, Pipe]:
         pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
-        stream = self.streams.admit(pipe)
-        stream.before(call.open)
-        fill(pipe, lambda: relay(call, pipe, self.settings.max_event_bytes))
-        return stream
+        return self.streams.admit(pipe, user=user), pipe
 
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""
