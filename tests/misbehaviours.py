@@ -164,9 +164,9 @@ def refusal(status: str, message: str = "no", **headers: str | int) -> Behaviour
 not_found = refusal("404 Not Found")
 
 
-def once(bad: Behaviour) -> Behaviour:
+def once(bad: Behaviour, then: Behaviour = normal) -> Behaviour:
     """Misbehave at the first request for a path only."""
-    return lambda x: (bad if x.turn == 1 else normal)(x)
+    return lambda x: (bad if x.turn == 1 else then)(x)
 
 
 def slow_headers(x: Exchange) -> bool | None:
@@ -392,6 +392,19 @@ def slow_whole(x: Exchange) -> bool:
     return x.whole("200 OK", whole_reply({"content": TEXT}))
 
 
+def pausing(x: Exchange) -> bool:
+    """Rest within an event, and behind it, for longer than it takes until a heartbeat."""
+    x.head(Transfer_Encoding="chunked")
+    for piece in events():
+        half = len(piece) // 2
+        x.chunked(piece[:half])
+        x.chunked(piece[half:-1])
+        x.rest(0.15)
+        x.chunked(piece[-1:])
+    x.chunked(end=True)
+    return True
+
+
 def endless_whole(x: Exchange) -> None:
     x.head(kind="application/json", Connection="close")
     while True:
@@ -429,6 +442,13 @@ OPENAI: dict[str, Behaviour] = {
     "400-secret": refusal("400 Bad Request", "at http://10.1.2.3:9/ the key sk-secret"),
     "422-own": refusal("422 Unprocessable Entity", "wrong"),
     "xinference-error": stream(b'data: {"error": "The chat completion request failed."}\n\n'),
+    "pausing": pausing,
+    "503-once": once(
+        refusal("503 Service Unavailable", Retry_After="0"), asked_for(normal, whole_reply({"content": TEXT}))
+    ),
+    "429-once": once(
+        refusal("429 Too Many Requests", Retry_After="0"), asked_for(normal, whole_reply({"content": TEXT}))
+    ),
     "role-ping": stream(b": ping\r\n", *events("\r\n")),
 }
 
@@ -515,6 +535,7 @@ ALIKE = (
 
 LISTS: dict[str, Behaviour] = {
     **{name: model_list(LIST) for name in BEHAVIOURS if name not in ALIKE},
+    "any": model_list({"data": [{"id": name, "owned_by": "tests"} for name in BEHAVIOURS]}),
     "v1": model_list(LIST),  # the server's root, without a name
     "xinference": model_list({"data": [{"id": MODEL, "owned_by": "xinference"}]}),
     "list-llama": model_list({"models": [{"name": MODEL, "model": MODEL}], **LIST}),

@@ -16,7 +16,6 @@ from relay.settings import Settings
 from relay.sse import Decoder
 from tests.apps import client
 from tests.misbehaving import MisbehavingServer
-from tests.misbehaviours import OPENAI
 
 PATH = "/v1/chat/completions"
 HELLO = {"model": "mock", "messages": [{"role": "user", "content": "hello"}]}
