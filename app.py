@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, Response
 
 from answers.channels import Channels
+from answers.completions import Completions
 from answers.database import Database
 from answers.files import Files
 from answers.follow import Follower
@@ -91,6 +92,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     channels = Channels(journal, follower, settings, writer.tell)
     tell = partial(tell_of_answer, channels)
     producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
+    durable = Completions(producers.owner, journal, writer, follower, settings)
     return Services(
         settings=settings,
         catalog=models,
@@ -108,8 +110,9 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         shares=Shares(database),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
+        completions=durable,
         recovery=Recovery(
-            producers, follower, Pruning(journal, settings, hidden.purge, kept.purge), settings.abandon_after_s
+            producers, durable, follower, Pruning(journal, settings, hidden.purge, kept.purge), settings.abandon_after_s
         ),
         readers=Readers(journal, store, follower),
     )

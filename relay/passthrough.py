@@ -11,7 +11,7 @@ import orjson
 
 from relay import tally
 from relay.completion import cause
-from relay.errors import TalkaboutError, UpstreamBroken
+from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
 from relay.pipe import Pipe
 from relay.reply_errors import ReplyTooLong
 from relay.sse import WholeLines, encode
@@ -31,6 +31,12 @@ Shape = Callable[[TalkaboutError], dict[str, Any]]
 def brief(error: TalkaboutError) -> dict[str, Any]:
     """Say in an event what broke a stream off, as CONTRACT section 2 has it."""
     return {"message": error.public, "type": "upstream_error"}
+
+
+def full(error: TalkaboutError) -> dict[str, Any]:
+    """Say the same in the shape that OpenAI's clients read."""
+    kind = "upstream_error" if isinstance(error, UpstreamError) else "server_error"
+    return {"message": error.public, "type": kind, "param": None, "code": error.code}
 
 
 def relay(call: Call, pipe: Pipe, max_event_bytes: int, shape: Shape = brief, on_end: OnEnd | None = None) -> None:

@@ -443,6 +443,7 @@ OPENAI: dict[str, Behaviour] = {
     "422-own": refusal("422 Unprocessable Entity", "wrong"),
     "xinference-error": stream(b'data: {"error": "The chat completion request failed."}\n\n'),
     "pausing": pausing,
+    "finished": stream(*opening(), event({}, "stop")),
     "503-once": once(
         refusal("503 Service Unavailable", Retry_After="0"), asked_for(normal, whole_reply({"content": TEXT}))
     ),

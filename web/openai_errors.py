@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from flask import Response, request
 
-from relay.errors import TalkaboutError, UpstreamError, UpstreamRefused
+from relay.errors import UpstreamRefused
 from web.statuses import retry_after
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -33,12 +33,6 @@ def error_response(status: int, message: str, param: str | None = None, code: st
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     error = {"message": message, "type": kind, "param": param, "code": code or _CODES.get(status)}
     return Response(orjson.dumps({"error": error}), status, mimetype="application/json")
-
-
-def error_in_stream(error: TalkaboutError) -> dict[str, Any]:
-    """Say what broke a stream off after it had begun."""
-    kind = "upstream_error" if isinstance(error, UpstreamError) else "server_error"
-    return {"message": error.public, "type": kind, "param": None, "code": error.code}
 
 
 def refused(error: UpstreamRefused) -> Response:

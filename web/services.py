@@ -9,6 +9,7 @@ from typing import Any
 from flask import current_app
 
 from answers.channels import Channels
+from answers.completions import Completions
 from answers.files import Files
 from answers.follow import Follower
 from answers.hidden import Hidden
@@ -52,6 +53,7 @@ class Services:
     shares: Shares
     room: Room
     producers: Producers
+    completions: Completions
     recovery: Recovery
     readers: Readers
 
@@ -130,6 +132,19 @@ class Services:
         stream.leave()
         return body
 
+    def durable(self, call: Call, user: str, on_end: OnEnd) -> str:
+        """Ask for a streamed completion that outlives whoever reads it; return its id.
+
+        Raises UpstreamError if that is refused, and TooManyAnswers.
+        """
+        self.recovery.start()
+        self.completions.refuse_too_many(user)
+        stream, pipe = self._admit(call, user)  # until it has an id, it ends with this request
+        stream.before(call.open)
+        pipe.close()
+        stream.leave()
+        return self.completions.begin(user, call, on_end)
+
     def _admit(self, call: Call, user: str) -> tuple[Stream, Pipe]:
         pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
@@ -138,6 +153,7 @@ class Services:
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""
         self.streams.refuse()
+        self.completions.drain(self.settings.drain_s)
         self.recovery.drain()
         self.streams.drain()
         self.follower.close()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from prometheus_client import Counter
 
 from relay import tally
 from relay.catalog import UnknownModel
 from relay.demo_model import CREATED
+from relay.errors import ReaderGone
+from relay.passthrough import full
 from relay.upstream import Call
 from web.body import json_object
 from web.fields import FieldError
-from web.openai_errors import error_in_stream
 from web.services import services
+from web.streams import headers_alone
 from web.users import current_user
+
+_ID = re.compile(r"([0-9a-fA-F-]{36}):([0-9]{1,18})")
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 
@@ -40,14 +45,47 @@ def model(model: str) -> Response:
 @v1.post("/chat/completions")
 def complete() -> Response:
     """Ask the model that is named, or the default one, and pass on what it says."""
+    if seen := _ID.fullmatch(request.headers.get("Last-Event-ID", "")):
+        return _events(seen[1], int(seen[2]))
     body = json_object()
-    streamed = _flag(body, "stream")
+    streamed, durable = _flag(body, "stream"), request.headers.get("Talkabout-Durable", "").lower() == "true"
     here, user, call = services(), current_user(), _call(body)
+    if durable and not streamed:
+        raise FieldError("stream", "A completion that is durable has to be streamed.")
+    if durable:
+        return _events(here.durable(call, user, _count), None)
     if streamed:
-        return here.pass_on(call, user, error_in_stream, _count).response()
+        return here.pass_on(call, user, full, _count).response()
     reply = here.whole(call, user)
     _count(*tally.of_reply(reply))
     return Response(reply, content_type=call.kind)
+
+
+@v1.get("/chat/completions/<id_>/events")
+def events(id_: str) -> Response:
+    """Follow a durable completion from behind the last event seen, or from its beginning."""
+    last = request.headers.get("Last-Event-ID") or request.args.get("last_event_id", "")
+    seen = _ID.fullmatch(last)
+    return _events(id_, int(seen[2]) if seen and seen[1].lower() == id_.lower() else None)
+
+
+@v1.post("/chat/completions/<id_>/stop")
+def stop(id_: str) -> Response:
+    """Stop a durable completion, wherever it is written; again and again the same."""
+    closed = services().completions.stop(current_user(), id_)
+    return jsonify(id=id_, object="chat.completion.stopped", upstream_closed=closed)
+
+
+def _events(id_: str, after: int | None) -> Response:
+    here, user = services(), current_user()
+    pipe = here.completions.follow(user, id_, after)
+    headers = {"X-Answer-Id": id_, "Content-Location": f"/v1/chat/completions/{id_}/events"}
+    if pipe is None:
+        return Response(status=204, headers=headers)
+    if request.method == "HEAD":
+        pipe.abandon(ReaderGone("only the headers are wanted"))
+        return headers_alone()
+    return here.streams.admit(pipe, user=user).response(headers=headers)
 
 
 def _call(body: dict[str, Any]) -> Call:
