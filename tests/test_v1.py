@@ -271,3 +271,16 @@ def test_one_user_has_only_so_many_at_once(upstream_server: MisbehavingServer, t
             refused = asking.post(PATH, json=HELLO)
         assert (refused.status_code, error(refused)["code"]) == (429, "too_many_readers")
         assert int(refused.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("headers", [{}, {"Talkabout-Durable": "true"}])
+def test_a_server_that_writes_on_is_told_to_give_up(
+    upstream_server: MisbehavingServer, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    url = f"{upstream_server.url}/xinference"
+    with client(Settings(data_dir=tmp_path, upstream_url=url, abandon_after_s=0.1)) as asking:
+        asking.get("/v1/models")
+        with asking.post(PATH, json={**HELLO, "stream": True}, headers=headers, buffered=False) as response:
+            next(response.response)
+        asked, aborted = upstream_server.wait_for_requests(2), upstream_server.wait_for_requests(3)
+    assert aborted.path == f"/xinference/v1/models/mock/requests/{asked.json['request_id']}/abort"

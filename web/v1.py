@@ -8,11 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from prometheus_client import Counter
 
+from answers.tree import new_id
 from relay import tally
 from relay.catalog import UnknownModel
 from relay.demo_model import CREATED
-from relay.errors import ReaderGone
+from relay.errors import ReaderGone, UpstreamTimeout
 from relay.passthrough import full
+from relay.tally import OnEnd
 from relay.upstream import Call
 from web.body import json_object
 from web.fields import FieldError
@@ -49,15 +51,19 @@ def complete() -> Response:
         return _events(seen[1], int(seen[2]))
     body = json_object()
     streamed, durable = _flag(body, "stream"), request.headers.get("Talkabout-Durable", "").lower() == "true"
-    here, user, call = services(), current_user(), _call(body)
+    here, user, (call, on_end) = services(), current_user(), _asked(body)
     if durable and not streamed:
         raise FieldError("stream", "A completion that is durable has to be streamed.")
     if durable:
-        return _events(here.durable(call, user, _count), None)
+        return _events(here.durable(call, user, on_end), None)
     if streamed:
-        return here.pass_on(call, user, full, _count).response()
-    reply = here.whole(call, user)
-    _count(*tally.of_reply(reply))
+        return here.pass_on(call, user, full, on_end).response()
+    try:
+        reply = here.whole(call, user)
+    except (ReaderGone, UpstreamTimeout):  # the model was asked, and has written nobody knows what
+        on_end(None, None, 0)
+        raise
+    on_end(*tally.of_reply(reply))
     return Response(reply, content_type=call.kind)
 
 
@@ -88,17 +94,32 @@ def _events(id_: str, after: int | None) -> Response:
     return here.streams.admit(pipe, user=user).response(headers=headers)
 
 
-def _call(body: dict[str, Any]) -> Call:
-    """Prepare the very same request for the model server; only the model's name is its own."""
+def _asked(body: dict[str, Any]) -> tuple[Call, OnEnd]:
+    """Prepare the very same request for the model server, and what is to be done at its end.
+
+    Only the model's name is the server's own. One that writes on for clients that have gone gets a name for the request
+    too, by which it is given up.
+    """
     wanted = body.get("model")
     if wanted is not None and not isinstance(wanted, str):
         raise FieldError("model", "The field model must be a string.")
     upstream, name = services().catalog.find(wanted)
-    return upstream.call({**body, "model": name})
+    body = {**body, "model": name}
+    if not upstream.names_requests():
+        return upstream.call(body), _count
+    body.setdefault("request_id", new_id())
+    call = upstream.call(body)
+
+    def give_up(prompt: int | None, completion: int | None, chars: int) -> None:
+        _count(prompt, completion, chars)
+        if not call.ended:
+            upstream.abort(name, str(body["request_id"]))
+
+    return call, give_up
 
 
 def _count(prompt: int | None, completion: int | None, _chars: int) -> None:
-    """Count a completion when it has ended."""
+    """Count a completion that has ended."""
     COMPLETIONS.inc()
     TOKENS.labels("prompt").inc(prompt or 0)
     TOKENS.labels("completion").inc(completion or 0)
