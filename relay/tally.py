@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,30 +14,34 @@ import orjson
 OnEnd = Callable[[int | None, int | None, int], None]
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_AROUND = len(b"data: \n\n")
 _DATA = re.compile(rb"(?:^|[\r\n])data: ?(\{[^\r\n]*)")
 
 
 def of_stream(blocks: Sequence[bytes], size: int) -> tuple[int | None, int | None, int]:
     """Tell it by a stream's last blocks and its whole size in bytes, of which those blocks are taken as typical."""
-    chunks = list(_documents(blocks))
+    documents = [data for block in blocks for data in _DATA.findall(block)]
+    chunks = [chunk for data in documents if (chunk := _read(data))]
     usage: dict[str, Any] = next(
-        (chunk["usage"] for chunk in reversed(chunks) if isinstance(chunk.get("usage"), dict)), {}
+        (found for chunk in reversed(chunks) if isinstance(found := chunk.get("usage"), dict)), {}
     )
-    known = sum(map(len, blocks))
-    chars = round(sum(map(_chars, chunks)) * size / known) if known else 0
+    chars = sum(map(_chars, chunks))
+    if sum(map(len, blocks)) < size:  # there were more
+        chars = round(chars * size / (sum(map(len, documents)) + _AROUND * len(documents) or 1))
     return _whole_number(usage.get("prompt_tokens")), _whole_number(usage.get("completion_tokens")), chars
 
 
 def of_reply(body: bytes) -> tuple[int | None, int | None, int]:
     """Tell it by the whole of a reply that is no stream."""
-    return of_stream([b"data: " + body.translate(None, b"\r\n")], len(body) + 6)
+    block = b"data: " + body.translate(None, b"\r\n")
+    return of_stream([block], len(block))
 
 
-def _documents(blocks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for block in blocks:
-        for data in _DATA.findall(block):
-            with suppress(orjson.JSONDecodeError):
-                yield orjson.loads(data)
+def _read(data: bytes) -> dict[str, Any] | None:
+    with suppress(orjson.JSONDecodeError):
+        chunk: dict[str, Any] = orjson.loads(data)
+        return chunk
+    return None
 
 
 def _chars(chunk: dict[str, Any]) -> int:

@@ -38,6 +38,7 @@ def server(upstream: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory
 
 def run(program: Path | str, script: str, *arguments: str) -> Any:
     """Run a client to its end; give what it says."""
+    assert program != LITELLM or LITELLM.exists(), "litellm is missing; see `scripts/setup.sh clients`"
     environ = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     done = subprocess.run(
         [program, CLIENTS / script, *arguments], capture_output=True, text=True, timeout=120, env=environ, check=False
