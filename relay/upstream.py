@@ -159,7 +159,7 @@ class Call:
     def __init__(self, upstream: Upstream, body: dict[str, Any]) -> None:
         self._upstream = upstream
         self._body = body
-        self._line = Line(time_for(body, upstream.timeouts))
+        self._line = Line(upstream.timeouts)
         self._reply: Reply | None = None
 
     def open(self) -> None:
@@ -225,6 +225,7 @@ class Call:
         return None
 
     def _send(self) -> None:
+        self._line.timeouts = time_for(self._body, self._upstream.timeouts)
         reply = self._upstream.complete(self._line, self._body)
         try:
             check(reply, self._line, is_streamed(self._body), self._upstream.hides)
