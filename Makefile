@@ -9,7 +9,7 @@ run: setup
 	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
 
 test: setup
-	@scripts/setup.sh tests machine
+	@scripts/setup.sh tests clients machine
 	@.venv/bin/python scripts/check.py
 
 # Break what an answer depends on, N times a row, and print what became of the answers: docs/reliability.md.
@@ -39,6 +39,7 @@ lock: setup
 	$(UV) requirements.in -o requirements.txt
 	$(UV) --no-deps requirements-embedded.in -o requirements-embedded.txt
 	$(UV) requirements-dev.in -o requirements-dev.txt
+	$(UV) tests/clients/requirements.in -o tests/clients/requirements.txt
 	$(UV) bench/requirements.in -o bench/requirements.txt
 	$(UV) bench/requirements-all.in -o bench/requirements-all.txt
 	npm install --package-lock-only --ignore-scripts --silent

@@ -11,6 +11,7 @@ from flask import Flask, Response
 
 from answers.attempts import Attempts
 from answers.channels import Channels
+from answers.completions import Completions
 from answers.database import Database
 from answers.files import Files
 from answers.follow import Follower
@@ -53,8 +54,9 @@ from web.secret import kept_secret
 from web.services import Services
 from web.streams import Streams
 from web.usage_page import usage_page
+from web.v1 import v1
 
-BLUEPRINTS = (pages, list_page, playground, article, channel, answers, api_conversations, files, admin, usage_page)
+BLUEPRINTS = (pages, list_page, playground, article, channel, answers, api_conversations, files, admin, usage_page, v1)
 
 
 class Application(Flask):
@@ -86,18 +88,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     oidc.init_app(app, settings)
     ops.init_app(app)
     tokens_cli.init_app(app)
-    for blueprint in (
-        pages,
-        list_page,
-        playground,
-        article,
-        channel,
-        answers,
-        api_conversations,
-        files,
-        admin,
-        usage_page,
-    ):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
 
@@ -115,6 +106,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
     channels = Channels(journal, follower, settings, writer.tell)
     tell = partial(tell_of_answer, channels)
     producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
+    durable = Completions(producers.owner, journal, writer, follower, settings)
     return Services(
         settings=settings,
         catalog=models,
@@ -139,7 +131,8 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         proxies=networks(settings),
         room=Room(settings.max_answers_per_user, store.running),
         producers=producers,
-        recovery=Recovery(producers, follower, pruning, settings.abandon_after_s),
+        completions=durable,
+        recovery=Recovery(producers, durable, follower, pruning, settings.abandon_after_s),
         readers=Readers(journal, store, follower),
         usage=usage,
         quotas=quotas,

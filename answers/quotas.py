@@ -96,9 +96,10 @@ class Quotas:
             raise
 
     def settle(self, charge: Charge | None, spent: Spent) -> None:
-        """Charge what a request has cost in the end instead of what was thought."""
+        """Charge what a request has cost in the end instead of what was thought, once."""
         if charge:
             self._database.write(lambda transaction: settle(transaction, charge, spent))
+            charge["tokens"] = {}
 
     def purge(self) -> bool:
         """Delete some of what is paid off; say if there may be more."""

@@ -13,15 +13,17 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
+from answers import completions
 from answers.answer import stream_of
+from answers.completions import Completions
 from answers.follow import Follower
 from answers.kept import note_end, take_up
 from answers.pen import LEASE_S, Pen
-from answers.producer import MAX_ADOPTIONS, Producer
+from answers.producer import MAX_ADOPTIONS
 from answers.producers import RENEWED_AT_ONCE, STOPS, Producers
 from answers.pruning import Pruning
 from answers.store import AnswerRow
-from relay.errors import AdoptedTooOften, JournalError, TalkaboutError
+from relay.errors import AdoptedTooOften, JournalError, TalkaboutError, UpstreamStopped
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +36,16 @@ _SWEEP_S = 10.0
 class Recovery:
     """Look after the leases of one worker; `start` when it begins, `drain` when it ends."""
 
-    def __init__(self, producers: Producers, follower: Follower, pruning: Pruning, abandon_after_s: float) -> None:
+    def __init__(
+        self,
+        producers: Producers,
+        durable: Completions,
+        follower: Follower,
+        pruning: Pruning,
+        abandon_after_s: float,
+    ) -> None:
         self._producers = producers
+        self._completions = durable
         self._journal = producers.journal
         self._follower = follower
         self._pruning = pruning
@@ -56,8 +66,12 @@ class Recovery:
                 return
             self._started = True
             self._follower.listen(STOPS, self._producers.heard_stop)
+            self._follower.listen(completions.STOPS, self._completions.heard_stop)
             # Leases are renewed apart from all that waits for the database: they would run out meanwhile.
-            for tasks in ((self._renew,), (self._stop_abandoned, self._adopt_orphans, self._sweep, self._pruning.look)):
+            for tasks in (
+                (self._renew, self._completions.renew),
+                (self._stop_abandoned, self._adopt_orphans, self._sweep, self._pruning.look),
+            ):
                 threading.Thread(target=self._again_and_again, args=tasks, daemon=True).start()
 
     def retire(self) -> None:
@@ -130,16 +144,19 @@ class Recovery:
             return
         self._look_at_readers = time.monotonic() + self._abandon_after_s / 10
         for answer, producer in self._producers.running().items():
-            if (
-                not self._follower.readers(stream_of(answer))
-                and self._unread_s(answer, producer) > self._abandon_after_s
-            ):
+            if self._is_unread(stream_of(answer), producer.began_at):
                 log.info("answer %s is abandoned", answer)
                 producer.stop()
+        for stream, durable in self._completions.running().items():
+            if self._is_unread(stream, durable.began_at):
+                log.info("completion %s is abandoned", durable.id)
+                durable.stop(UpstreamStopped("nobody reads it"))
 
-    def _unread_s(self, answer: str, producer: Producer) -> float:
-        last = self._journal.last_read(stream_of(answer)) or 0.0
-        return time.time() - max(last, producer.began_at, self._follower.left_at(stream_of(answer)))
+    def _is_unread(self, stream: str, began_at: float) -> bool:
+        if self._follower.readers(stream):
+            return False
+        last = self._journal.last_read(stream) or 0.0
+        return time.time() - max(last, began_at, self._follower.left_at(stream)) > self._abandon_after_s
 
     def _adopt_orphans(self) -> None:
         try:
@@ -149,6 +166,9 @@ class Recovery:
             self._adopt_from = time.monotonic() + LEASE_S
             raise
         for stream in [] if self._retiring or time.monotonic() < self._adopt_from else orphans:
+            if stream.startswith(completions.PREFIX):
+                self._completions.adopt(stream)
+                continue
             with self._producers.holding(stream.removeprefix("answer:")) as mine:
                 if mine:
                     self.adopt(stream)

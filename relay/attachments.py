@@ -44,6 +44,27 @@ def estimate(text: str) -> int:
     return wide + -(-(len(text) - wide) // _LATIN_CHARS)
 
 
+def estimate_of(chars: int) -> int:
+    """Estimate the tokens of so many characters of which nothing else is known."""
+    return -(-chars // _LATIN_CHARS)
+
+
+def prompt_tokens(messages: object) -> int:
+    """Estimate the tokens of a request's messages, whatever shape they have."""
+    contents = (
+        [each.get("content") for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
+    )
+    parts = [part for content in contents for part in (content if isinstance(content, list) else [content])]
+    return sum(_part_tokens(part) for part in parts)
+
+
+def _part_tokens(part: object) -> int:
+    if isinstance(part, str):
+        return estimate(part)
+    text = part.get("text") if isinstance(part, dict) else None
+    return estimate(text) if isinstance(text, str) else IMAGE_TOKENS if isinstance(part, dict) else 0
+
+
 def with_files(prompt: str, files: Sequence[Attached]) -> Content:
     """Put files before a prompt. An image without its data is only named."""
     blocks = [_block(file) for file in files]

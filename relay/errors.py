@@ -11,7 +11,7 @@
     ├── FileError           its tree stands in file_errors.py
     ├── AccessEnded         in access_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
-                            UpstreamBroken, AnswerFailed, UpstreamStopped
+                            UpstreamBroken, AnswerFailed, UpstreamStopped; those of /v1 stand in reply_errors.py
 
 Each answers the two questions of whoever catches it: `public` is what a user may read (never a key, an address or a
 traceback; the details stand in `str(error)`, which is for the log), and `retriable` says if trying again can help.
@@ -199,8 +199,10 @@ class UpstreamRefused(UpstreamError):
     """The model server answered with a status other than 200.
 
     `status` is its status, `retry_after` the seconds that it asks to wait, `too_long` says that the prompt does not fit
-    into the model's context.
+    into the model's context. `said` is the body that it gave, unless that is for nobody outside.
     """
+
+    said = b""
 
     def __init__(self, status: int, detail: str = "", retry_after: float | None = None, too_long: bool = False) -> None:
         super().__init__(f"status {status}: {detail}")

@@ -1,75 +1,111 @@
-"""The relay of the article: the model server's own lines, passed on as they arrive."""
+"""The relay of the article and of /v1: what the model server says, passed on as it arrives."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
-from relay import chat
+from relay import tally
 from relay.completion import cause
-from relay.errors import TalkaboutError, UpstreamBroken
+from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
 from relay.pipe import Pipe
+from relay.reply_errors import ReplyTooLong
 from relay.sse import WholeLines, encode
+from relay.tally import OnEnd
 from relay.upstream import Call
 
 # What the end of a completion looks like. Looked for only once the stream is over, in its last blocks, each of which
 # begins with a line: text that a model writes stands inside JSON, where its quotes are escaped, so that it can never
 # look like this.
 _END = re.compile(rb'(?:^|[\r\n])data: ?(?:\[DONE\]|\{ ?"error")|"finish_reason" ?: ?"[^"]')
-_USAGE = re.compile(rb'"usage" ?: ?(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
-_BLOCKS_AT_THE_END, _BYTES_OF_EACH = 32, 4096
+BLOCKS_AT_THE_END = 32
+_BYTES_OF_EACH = 4096
+
+Shape = Callable[[TalkaboutError], dict[str, Any]]
 
 
-def relay(call: Call, pipe: Pipe, max_event_bytes: int) -> tuple[dict[str, Any] | None, int]:
+def brief(error: TalkaboutError) -> dict[str, Any]:
+    """Say in an event what broke a stream off, as CONTRACT section 2 has it."""
+    return {"message": error.public, "type": "upstream_error"}
+
+
+def full(error: TalkaboutError) -> dict[str, Any]:
+    """Say the same in the shape that OpenAI's clients read."""
+    kind = "upstream_error" if isinstance(error, UpstreamError) else "server_error"
+    return {"message": error.public, "type": kind, "param": None, "code": error.code}
+
+
+def relay(call: Call, pipe: Pipe, max_event_bytes: int, shape: Shape = brief, on_end: OnEnd | None = None) -> None:
     """Pass every whole line of an opened call on, unaltered; close the pipe and the call.
 
     Returns the model server's count of tokens, if it stands at the end, and how many events were passed on.
 
     Only whole lines go out, so that a heartbeat may stand between any two of them. A stream that breaks off gets a last
-    event `data: {"error": …}`.
+    event `data: {"error": …}`, of that shape.
     """
     lines = WholeLines(max_event_bytes)
-    seen: deque[bytes] = deque(maxlen=_BLOCKS_AT_THE_END)
+    seen: deque[bytes] = deque(maxlen=BLOCKS_AT_THE_END)
     block = last = b""
-    events = 0
+    size = 0
 
     def take(chunk: bytes) -> bool:
-        nonlocal block, events
+        nonlocal block, size
         block = lines.feed(chunk)
         if not block:
             return False
-        events += block.count(b"data:")
+        size += len(block)
         seen.append(block if len(block) <= _BYTES_OF_EACH else b":" + block[-_BYTES_OF_EACH:])  # not a line's beginning
         return not pipe.put_now(block)
 
     try:
         while call.read(take):
             pipe.put(block)  # the reader is slow: it is waited for here, and not in the event loop
-        if not any(map(_END.search, (lines.rest, *reversed(seen)))):  # the newest first: there it stands
+        if not has_ended((lines.rest, *reversed(seen))):  # the newest first: there it stands
             raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
         last = lines.rest
     except TalkaboutError as error:
-        last = _error_event(cause(error, pipe), b"".join(seen)[-4:])
+        last = _error_event(shape(cause(error, pipe)), b"".join(seen)[-4:])
     finally:
         pipe.close(last)
         call.close()
-    return _usage_in(b"".join(seen)), events
+        if on_end:
+            on_end(*tally.of_stream([*seen, lines.rest], size))
 
 
-def _usage_in(end: bytes) -> dict[str, Any] | None:
-    """Find the count of tokens in the last blocks: in text that a model writes its quotes would be escaped."""
-    for found in reversed(_USAGE.findall(end)):
-        with suppress(ValueError):
-            return chat.counts(orjson.loads(found))
-    return None
+def read_whole(call: Call, max_bytes: int) -> bytes:
+    """Read a completion that is no stream, from its request to its end, and close the call.
+
+    Raises UpstreamError, and ReplyTooLong for more than `max_bytes`.
+    """
+    body = bytearray()
+    try:
+        call.open()
+        for piece in call:
+            body += piece
+            if len(body) > max_bytes:
+                raise ReplyTooLong(f"more than {max_bytes} bytes")
+    finally:
+        call.close()
+    if not body.rstrip().endswith(b"}"):  # where the connection's end is the body's, nothing else tells
+        raise UpstreamBroken("the reply ended within its JSON")
+    return bytes(body)
 
 
-def _error_event(error: TalkaboutError, before: bytes) -> bytes:
+def has_ended(blocks: Iterable[bytes]) -> bool:
+    """Tell if the last blocks of a stream say that the completion has ended, and was not cut."""
+    return any(map(_END.search, blocks))
+
+
+def error_block(body: dict[str, Any], id: str | None = None) -> bytes:
+    """Write the last event of a stream that broke off."""
+    return encode(orjson.dumps({"error": body}).decode(), None, id)
+
+
+def _error_event(body: dict[str, Any], before: bytes) -> bytes:
     """Say what went wrong; an event that was left unfinished is ended first, else the two would become one."""
-    event = encode(orjson.dumps({"error": {"message": error.public, "type": "upstream_error"}}).decode())
     unfinished = before and not before.endswith((b"\n\n", b"\n\r\n", b"\r\r"))
-    return b"\n" + event if unfinished else event
+    return b"\n" + error_block(body) if unfinished else error_block(body)

@@ -55,6 +55,9 @@ class Settings(AccessSettings):
     total_timeout_s: float = row(1800.0, "seconds", "Longest time for a whole answer.", low=0.1, high=86_400)
     upstream_retries: int = row(2, "tries", "Further tries before the first byte (connect, 429, 503).", low=0, high=10)
     max_event_bytes: int = row(1_048_576, "bytes", "Longest event of a model server.", low=1024, high=1 << 28)
+    max_reply_bytes: int = row(
+        16_777_216, "bytes", "Longest reply of a model server that is no stream (`/v1`).", low=1024, high=1 << 30
+    )
 
     heartbeat_s: float = row(10.0, "seconds", "Silence after which a comment line is sent.", low=0.05, high=14)
     max_streams: int = row(500, "streams", "Open streams per worker; more get a 503.", low=1, high=100_000)

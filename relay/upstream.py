@@ -12,34 +12,25 @@ from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
-import orjson
 import requests
 from requests.adapters import BaseAdapter
 
 from relay import retries
+from relay.asking import SHORT_S, check, hides, is_streamed, time_for, written
 from relay.body import Reply, Take, ours, pieces, reply_of
 from relay.continuation import style_of
-from relay.errors import (
-    UpstreamBroken,
-    UpstreamError,
-    UpstreamNotAStream,
-    UpstreamRefused,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-)
+from relay.errors import UpstreamError, UpstreamRefused, UpstreamUnreachable
 from relay.exchange import Template, exchange
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
 from relay.pool import Pool
-from relay.replies import bounded, model_list, retry_after, too_long
+from relay.replies import bounded, model_list
 from relay.session import make_session, prepare, transmit
 from relay.wire import using
 
 __all__ = ["Call", "Timeouts", "Upstream"]
 
-MAX_ERROR_BYTES = 65_536
 MAX_MODELS_BYTES = 1 << 20
 XINFERENCE = "xinference"  # the owner that it names for its models
-SHORT_S = 5.0  # for what is small: an error's body, the list of models
 
 
 class Upstream:
@@ -76,11 +67,14 @@ class Upstream:
         self._session = make_session(key, proxy, ca)
         if adapter:
             self._session.mount(base_url, adapter)
-        self._completion = Template(prepare(self._session, "POST", self._base + "/chat/completions", json={}))
+        path = self._base + "/chat/completions"
+        self._streamed = Template(prepare(self._session, "POST", path, json={}))
+        self._whole = Template(prepare(self._session, "POST", path, json={}, headers={"Accept": "application/json"}))
+        self.hides = hides(key, base)
         self._pool: Pool | None = None  # of a server that is asked without a proxy, and does not compress
 
     def call(self, body: dict[str, Any]) -> Call:
-        """Prepare one streamed completion; nothing is sent before `open`."""
+        """Prepare one completion, streamed or not as its body says; nothing is sent before `open`."""
         return Call(self, body)
 
     def models(self) -> list[str]:
@@ -125,19 +119,20 @@ class Upstream:
 
     def complete(self, line: Line, body: dict[str, Any]) -> Reply:
         """Ask for a completion; as `send`."""
-        content = orjson.dumps(body)
+        content = written(body)
+        template = self._streamed if is_streamed(body) else self._whole
         while connection := self._pool and self._pool.take():
             line.start()
             try:
                 with ours(line):
-                    return exchange(connection, self._completion.written(content), line)
+                    return exchange(connection, template.written(content), line)
             except UpstreamError as error:
                 connection.close()
                 if not (line.reused and isinstance(error, UpstreamUnreachable)):
                     self._pool = None  # requests may understand the server better, so that the next one is theirs
                     raise
                 # The server had closed the kept connection; the next one is another, at last a new one.
-        reply = self.send(line, self._completion.whole(content))
+        reply = self.send(line, template.whole(content))
         self._pool = None if self._session.proxies else reply.pool
         return reply
 
@@ -159,7 +154,7 @@ class Upstream:
 
 
 class Call:
-    """One streamed completion: `open` it, iterate over its bytes to the end, `close` it."""
+    """One completion: `open` it, iterate over its bytes to the end, `close` it."""
 
     def __init__(self, upstream: Upstream, body: dict[str, Any]) -> None:
         self._upstream = upstream
@@ -168,7 +163,7 @@ class Call:
         self._reply: Reply | None = None
 
     def open(self) -> None:
-        """Send the request and wait for the headers of an event stream; raises UpstreamError."""
+        """Send the request and wait for the reply's headers; raises UpstreamError."""
         self._line.begin()
         patient_until = monotonic() + self._upstream.patience_s
         tried = 0
@@ -206,6 +201,11 @@ class Call:
         if self._reply is not None:
             self._reply.close()
 
+    @property
+    def kind(self) -> str:
+        """The content type of the reply."""
+        return self._opened().headers.get("content-type", "")
+
     def _opened(self) -> Reply:
         if self._reply is None:
             raise RuntimeError("open() it first")
@@ -225,26 +225,11 @@ class Call:
         return None
 
     def _send(self) -> None:
+        self._line.timeouts = time_for(self._body, self._upstream.timeouts)
         reply = self._upstream.complete(self._line, self._body)
         try:
-            _check(reply, self._line)
+            check(reply, self._line, is_streamed(self._body), self._upstream.hides)
         except UpstreamError:
             reply.close()
             raise
         self._reply = reply
-
-
-def _check(reply: Reply, line: Line) -> None:
-    if reply.status != 200:
-        pause = retry_after(reply.headers.get("retry-after", ""))
-        raise UpstreamRefused(reply.status, "POST /chat/completions", pause, too_long(_error_body(reply, line)))
-    kind = reply.headers.get("content-type", "")
-    if kind.partition(";")[0].strip().lower() != "text/event-stream":
-        raise UpstreamNotAStream(f"expected text/event-stream, got {kind[:100]!r}")
-
-
-def _error_body(reply: Reply, line: Line) -> bytes:
-    line.hurry(SHORT_S)
-    with suppress(UpstreamBroken, UpstreamTimeout):
-        return bounded(pieces(reply.body), MAX_ERROR_BYTES)
-    return b""

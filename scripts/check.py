@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "test-results"
 BIN = Path(sys.executable).parent
-OUR_JAVASCRIPT = ("static/js/**/*.js", "tests/js/**/*.js", "scripts/*.mjs")
+OUR_JAVASCRIPT = ("static/js/**/*.js", "tests/js/**/*.js", "tests/clients/*.mjs", "scripts/*.mjs")
 AT_ONCE = 2
 HANG_S = 300  # a test that takes longer than this hangs; its stacks are shown, and the part ends
 

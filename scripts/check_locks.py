@@ -49,7 +49,7 @@ def main() -> int:
     """Print what is out of step; return the exit status."""
     faults = [
         fault
-        for folder in (ROOT, ROOT / "bench")
+        for folder in (ROOT, ROOT / "bench", ROOT / "tests/clients")
         for source in sorted(folder.glob("requirements*.in"))
         for fault in python_faults(source)
     ] + npm_faults()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Bring the parts of the set-up that are named up to their lock files: server, model, browser, tests, machine,
+# Bring the parts of the set-up that are named up to their lock files: server, model, browser, tests, clients, machine,
 # bench, bench_all.
 # A part is done again only when its lock files' content, this folder's place or Python itself has changed.
 set -eu
@@ -115,8 +115,8 @@ machine() {
     bring missing_for_tests
 }
 
-# What is measured beside us has environments of its own.
-bench_environment() {
+# What is measured beside us, or wants other versions than we do, has environments of its own.
+own_environment() {
     [ "$(cat "$1/done" 2>/dev/null)" = "$(state "$2")" ] && return
     say "installing what $2 names into $1"
     .venv/bin/python -m venv --clear "$1"
@@ -124,16 +124,20 @@ bench_environment() {
     state "$2" > "$1/done"
 }
 
+clients() {
+    own_environment .make/clients/venv tests/clients/requirements.txt
+}
+
 bench() {
     is_linux || fail "the benchmark runs on Linux only"
     bring missing_for_bench
-    bench_environment .make/bench/venv bench/requirements.txt
+    own_environment .make/bench/venv bench/requirements.txt
 }
 
 bench_all() {
     bench
     command -v node >/dev/null || fail "Node.js is needed: https://nodejs.org"
-    bench_environment .make/bench/venv-all bench/requirements-all.txt
+    own_environment .make/bench/venv-all bench/requirements-all.txt
 }
 
 for part in "$@"; do

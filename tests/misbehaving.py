@@ -1,9 +1,10 @@
 """A real model server in a thread whose paths name what it does wrong.
 
 `with MisbehavingServer() as server:` and then `server.url + "/slow-headers"` is a base URL: under it lie
-`/v1/chat/completions`, which does what `tests/misbehaviours.py` says of that name, and `/v1/models`. What it waits for
-in the middle of an answer is `server.release()`, the client's going, or its own end; so no test depends on a delay.
-Each request is recorded in `server.requests`, with the moment at which the client was seen to close the connection.
+`/v1/chat/completions`, which does what `tests/misbehaviours.py` says of that name, and `/v1/models`. Under `/any` it is
+the model that names what a request is answered with. What it waits for in the middle of an answer is
+`server.release()`, the client's going, or its own end; so no test depends on a delay. Each request is recorded in
+`server.requests`, with the moment at which the client was seen to close the connection.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from tests.misbehaviours import BEHAVIOURS, LISTS, ClientGone, Exchange, not_found
 
 WAIT_S = 20.0
+BY_MODEL = "any"
 
 
 @dataclass
@@ -153,10 +155,13 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _answer(self, path: str) -> bool:
         name = path.strip("/").split("/")[0]
+        if name == BY_MODEL and self.current and self.current.body:
+            name = path = self.current.json["model"]
         self.owner.seen[path] += 1
         known = LISTS if path.endswith("/models") and name in LISTS else BEHAVIOURS
         exchange = Exchange(self.request, self.owner.released, self.owner.stopping, self._note_closed)
         exchange.turn = self.owner.seen[path]
+        exchange.body = self.current.body if self.current else b""
         return bool(known.get(name, not_found)(exchange))
 
     def _note_closed(self) -> None:

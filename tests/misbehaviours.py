@@ -33,9 +33,15 @@ class Exchange:
     ) -> None:
         self.sock = sock
         self.turn = 1  # counts the requests for the same path
+        self.body = b""
         self._released = released
         self._stopping = stopping
         self._note_closed = note_closed
+
+    @property
+    def asked(self) -> Any:
+        """Parse the request's body."""
+        return json.loads(self.body)
 
     def head(self, status: str = "200 OK", kind: str = "text/event-stream", **headers: str | int) -> None:
         """Send a head; underscores in the headers' names stand for hyphens."""
@@ -158,9 +164,9 @@ def refusal(status: str, message: str = "no", **headers: str | int) -> Behaviour
 not_found = refusal("404 Not Found")
 
 
-def once(bad: Behaviour) -> Behaviour:
+def once(bad: Behaviour, then: Behaviour = normal) -> Behaviour:
     """Misbehave at the first request for a path only."""
-    return lambda x: (bad if x.turn == 1 else normal)(x)
+    return lambda x: (bad if x.turn == 1 else then)(x)
 
 
 def slow_headers(x: Exchange) -> bool | None:
@@ -341,7 +347,114 @@ def endless_list(x: Exchange) -> None:
         x.send(b" " * 16_384)
 
 
+def whole_reply(message: dict[str, Any], finish: str = "stop", **more: Any) -> bytes:
+    """Write a completion that is no stream."""
+    counts = {"prompt_tokens": 3, "completion_tokens": len(TOKENS), "total_tokens": 3 + len(TOKENS)}
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish, "logprobs": None}
+    head = {"id": "c1", "object": "chat.completion", "created": 1, "model": f"/cache/{MODEL}.gguf"}
+    # With blanks and raw UTF-8, as Xinference writes it: whoever parses and writes it anew gives another text.
+    return json.dumps({**head, "choices": [choice], "usage": counts, **more}, ensure_ascii=False).encode()
+
+
+CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Köln"}'}}
+LOGPROBS = {"content": [{"token": "Hi", "logprob": -0.25, "bytes": [72, 105], "top_logprobs": []}], "refusal": None}
+
+
+def asked_for(streamed: Behaviour, whole: bytes) -> Behaviour:
+    """Answer as a stream or not, as the request wants it."""
+    return lambda x: streamed(x) if x.asked.get("stream") else x.whole("200 OK", whole)
+
+
+def choice(index: int, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    """Write one chunk of any choice."""
+    both = [{"index": index, "delta": delta, "finish_reason": finish, **more}]
+    chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": both}
+    return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode()
+
+
+def call_parts() -> list[bytes]:
+    """Write a call of a tool whose arguments come in pieces."""
+    first = {**CALL, "function": {"name": "weather", "arguments": ""}}
+    rest = [{"index": 0, "function": {"arguments": part}} for part in ('{"city"', ': "Köln"}')]
+    calls = [{"role": "assistant", "content": None, "tool_calls": [{"index": 0, **first}]}]
+    calls += [{"tool_calls": [part]} for part in rest]
+    return [*map(event, calls), event({}, "tool_calls"), usage(), done()]
+
+
+def echo(x: Exchange) -> bool:
+    """Answer with the very request that came."""
+    return x.whole("200 OK", whole_reply({"content": x.body.decode()}))
+
+
+def slow_whole(x: Exchange) -> bool:
+    """Say nothing, not even a header, until it is released."""
+    x.wait()
+    return x.whole("200 OK", whole_reply({"content": TEXT}))
+
+
+def pausing(x: Exchange) -> bool:
+    """Rest within an event, and behind it, for longer than it takes until a heartbeat."""
+    x.head(Transfer_Encoding="chunked")
+    for piece in events():
+        half = len(piece) // 2
+        x.chunked(piece[:half])
+        x.chunked(piece[half:-1])
+        x.rest(0.15)
+        x.chunked(piece[-1:])
+    x.chunked(end=True)
+    return True
+
+
+def endless_whole(x: Exchange) -> None:
+    x.head(kind="application/json", Connection="close")
+    while True:
+        x.send(b" " * 16_384)
+
+
+OPENAI: dict[str, Behaviour] = {
+    "openai": asked_for(normal, whole_reply({"content": TEXT})),
+    "tools": asked_for(stream(*call_parts()), whole_reply({"content": None, "tool_calls": [CALL]}, "tool_calls")),
+    "reasoning": asked_for(
+        stream(event({"role": "assistant", "reasoning_content": "Hm."}), *events()),
+        whole_reply({"content": TEXT, "reasoning_content": "Hm."}),
+    ),
+    "logprobs": asked_for(
+        stream(choice(0, {"role": "assistant", "content": "Hi"}, "stop", logprobs=LOGPROBS), done()),
+        whole_reply({"content": "Hi"}, system_fingerprint="fp", timings={"predicted_ms": 1.5}),
+    ),
+    "two": stream(
+        *(choice(index, {"content": text}) for text in ("a", "b") for index in (0, 1)),
+        *(choice(index, {}, "stop") for index in (0, 1)),
+        done(),
+    ),
+    "parsed": asked_for(
+        stream(*(event({"content": part}) for part in ('{"name": "Ad', 'a", "age": 36}')), event({}, "stop"), done()),
+        whole_reply({"content": '{"name": "Ada", "age": 36}'}),
+    ),
+    "echo": echo,
+    "slow-whole": slow_whole,
+    "endless-whole": endless_whole,
+    "cut-whole": lambda x: x.head(kind="application/json", Connection="close") or x.send(b'{"choices": [{"mess'),
+    "whole-text": lambda x: x.whole("200 OK", b"Hello", "text/plain"),
+    "400-own": refusal("400 Bad Request", "bad thing"),
+    "400-short": lambda x: x.whole("400 Bad Request", b'{"error":{"code":400,"message":"no messages","type":"mine"}}'),
+    "400-text": lambda x: x.whole("400 Bad Request", b"Internal: [address=10.1.2.3:4000] no", "text/plain"),
+    "400-secret": refusal("400 Bad Request", "at http://10.1.2.3:9/ the key sk-secret"),
+    "422-own": refusal("422 Unprocessable Entity", "wrong"),
+    "xinference-error": stream(b'data: {"error": "The chat completion request failed."}\n\n'),
+    "pausing": pausing,
+    "finished": stream(*opening(), event({}, "stop")),
+    "503-once": once(
+        refusal("503 Service Unavailable", Retry_After="0"), asked_for(normal, whole_reply({"content": TEXT}))
+    ),
+    "429-once": once(
+        refusal("429 Too Many Requests", Retry_After="0"), asked_for(normal, whole_reply({"content": TEXT}))
+    ),
+    "role-ping": stream(b": ping\r\n", *events("\r\n")),
+}
+
 BEHAVIOURS: dict[str, Behaviour] = {
+    **OPENAI,
     "normal": normal,
     "slow-headers": slow_headers,
     "trickled-headers": trickled_headers,
@@ -423,10 +536,12 @@ ALIKE = (
 
 LISTS: dict[str, Behaviour] = {
     **{name: model_list(LIST) for name in BEHAVIOURS if name not in ALIKE},
+    "any": model_list({"data": [{"id": name, "owned_by": "tests"} for name in BEHAVIOURS]}),
     "v1": model_list(LIST),  # the server's root, without a name
     "xinference": model_list({"data": [{"id": MODEL, "owned_by": "xinference"}]}),
     "list-llama": model_list({"models": [{"name": MODEL, "model": MODEL}], **LIST}),
     "list-ollama": model_list({"models": [{"name": "mock:latest", "model": "mock:latest"}]}),
+    "list-slash": model_list({"data": [{"id": "meta/llama:8b"}]}),
     "list-bare": model_list([{"id": MODEL}]),
     "list-empty": model_list({"object": "list", "data": []}),
     "list-odd": model_list({"data": [{"id": 5}, "text", None, {"id": MODEL}]}),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from openai import APITimeoutError, BadRequestError, OpenAI
 
 from tests.servers import Server
 from tests.streams import events, opened, read_events
@@ -97,3 +98,26 @@ def get(url: str) -> dict[str, Any]:
             time.sleep(0.1)
         else:
             return shown
+
+
+def test_openai_s_client_talks_to_the_model_in_every_way(chatting: Server) -> None:
+    asked: Any = {"model": "smollm2-135m", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
+    with OpenAI(base_url=f"{chatting.url}/v1", api_key="sk-none", max_retries=0) as ai:
+        assert [model.id for model in ai.models.list()] == ["smollm2-135m", "poem"]
+        whole = ai.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
+        likely = whole.choices[0].logprobs
+        assert whole.usage and whole.usage.completion_tokens <= 8 and likely and likely.content
+        chunks = list(ai.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+        assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+        assert chunks[-1].usage and not chunks[-1].choices
+        with pytest.raises(BadRequestError, match="'n'"):  # in the model server's own words
+            ai.chat.completions.create(**asked, n=2)
+
+
+def test_a_client_that_does_not_wait_for_a_whole_reply_makes_the_model_stop(chatting: Server) -> None:
+    with OpenAI(base_url=f"{chatting.url}/v1", api_key="sk-none", max_retries=0, timeout=1) as ai:
+        with pytest.raises(APITimeoutError):
+            ai.chat.completions.create(
+                model="smollm2-135m", messages=[{"role": "user", "content": LONG}], max_tokens=1500
+            )
+        chatting.wait_until_the_model_rests()

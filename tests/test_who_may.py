@@ -98,6 +98,11 @@ TABLE = {
     "GET /api/conversations/<conversation>/export": Row("chat, own"),
     "POST /api/conversations/<conversation>/share": Row("chat, own", 201, body()),
     "DELETE /api/conversations/<conversation>/share": Row("chat, own", 204),
+    "GET /v1/models": Row("api"),
+    "GET /v1/models/<path:model>": Row("api"),
+    "POST /v1/chat/completions": Row("api", 200, body(model="poem", messages=[{"role": "user", "content": "x"}])),
+    "GET /v1/chat/completions/<id_>/events": Row("api", 404),
+    "POST /v1/chat/completions/<id_>/stop": Row("api", 404),
     "POST /api/files": Row("chat", 201, {"data": {"file": (io.BytesIO, b"text", "a.txt")}}),
     "GET /api/files/<file>": Row("chat, own"),
     "DELETE /api/files/<file>": Row("chat, own", 204),
@@ -146,6 +151,7 @@ def address(app: FlaskClient, route: str) -> str:
     """Name something of `me` that the route can be asked for, made for this alone."""
     services, row = here(app), settled_answer(app)
     path = route.partition(" ")[2].replace("<path:filename>", "css/base.css").replace("<user_id>", "me")
+    path = path.replace("<path:model>", "poem").replace("<id_>", "00000000-0000-4000-8000-000000000000")
     if "<file>" in path:
         path = path.replace("<file>", services.files.add("me", of_text("a.txt", "text/plain", 4, "text")).id)
     if route == "GET /s/<token>":

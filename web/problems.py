@@ -12,12 +12,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from relay.catalog import UnknownModel
-from relay.errors import BadUserId, Draining, TalkaboutError
+from relay.errors import BadUserId, Draining, TalkaboutError, UpstreamRefused
 from relay.file_errors import FileError
 from relay.limit_errors import LimitReached
 from web.accept import is_lost, wants_page
 from web.fields import FieldError
 from web.i18n import messages
+from web.openai_errors import error_response, is_openai, refused
 from web.statuses import retry_after, status_of
 
 log = logging.getLogger(__name__)
@@ -32,17 +33,20 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(FileError, _file)
     app.register_error_handler(Draining, _draining)
     app.register_error_handler(LimitReached, _limit)
+    app.register_error_handler(UpstreamRefused, _refused)
     app.register_error_handler(TalkaboutError, _ours)
     app.register_error_handler(Exception, _unexpected)
 
 
 def problem(status: int, detail: str, **more: str) -> Response:
-    """Make the response of an error: HTML for a browser that wants a page, else application/problem+json.
+    """Make the response of an error: a page for a browser that wants one, else application/problem+json.
 
-    `more` are further members of the problem document, as `field` or `code`.
+    `more` are further members of the problem document, as `field` or `code`. Under /v1 it has OpenAI's shape.
     """
     title = http.HTTPStatus(status).phrase
-    if wants_page() or is_lost():
+    if is_openai():
+        response = error_response(status, detail, more.get("field"), more.get("code"))
+    elif wants_page() or is_lost():
         said = messages("problem.").get(f"problem.{more.get('code')}")
         response = Response(render_template("error.html", status=status, detail=detail, said=said), status)
     else:
@@ -65,6 +69,8 @@ def _field(error: FieldError) -> Response:
 
 
 def _unknown_model(error: UnknownModel) -> Response:
+    if is_openai():
+        return problem(404, f"The model {str(error)!r} does not exist.", field="model", code="model_not_found")
     return problem(422, error.public, field="model", code=error.code)
 
 
@@ -89,6 +95,13 @@ def _limit(error: LimitReached) -> Response:
     response = problem(status_of(error), error.public, code=error.code, limit=error.limit)
     response.headers.update(retry_after(response.status_code, error))
     return response
+
+
+def _refused(error: UpstreamRefused) -> Response:
+    if not is_openai():
+        return _ours(error)
+    log.warning("%s: %s", type(error).__name__, error)
+    return refused(error)
 
 
 def _ours(error: TalkaboutError) -> Response:

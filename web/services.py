@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from flask import current_app
 
 from answers.attempts import Attempts
 from answers.channels import Channels
+from answers.completions import Completions
 from answers.files import Files
 from answers.follow import Follower
 from answers.hidden import Hidden
@@ -27,15 +28,17 @@ from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tokens import Tokens
 from answers.tree import new_id
-from answers.usage import Spent, Usage, counted
+from answers.usage import Spent, Usage
 from relay.access_settings import Networks
-from relay.attachments import estimate
+from relay.attachments import estimate, estimate_of
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import DatabaseError, Draining, NotFound, TooManyAnswers
-from relay.passthrough import relay
-from relay.pipe import fill, to_reader
+from relay.passthrough import Shape, brief, read_whole, relay
+from relay.pipe import Pipe, fill, to_reader
 from relay.settings import Settings
+from relay.tally import OnEnd
+from relay.upstream import Call
 from web.callers import Caller
 from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
@@ -64,6 +67,7 @@ class Services:
     proxies: Networks
     room: Room
     producers: Producers
+    completions: Completions
     recovery: Recovery
     readers: Readers
     usage: Usage
@@ -125,22 +129,70 @@ class Services:
         Raises UpstreamError if it refuses, and LimitReached.
         """
         upstream, name = self.catalog.find(model)
-        call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
-        pipe = to_reader(self.settings)
-        pipe.on_abandon(lambda _: call.stop())
-        with self._charging(caller, estimate(prompt)) as charge:
-            stream = self.streams.admit(pipe)
-            stream.before(call.open)
+        body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
+        with self.charged(caller, name, estimate(prompt)) as on_end:
+            return self.pass_on(upstream.call(body), on_end=on_end)
 
-        def run() -> None:
-            usage, events = relay(call, pipe, self.settings.max_event_bytes)
-            self.spent(caller, name, counted(usage) or Spent(estimate(prompt), events, estimated=True), charge)
-
-        fill(pipe, run)
+    def pass_on(self, call: Call, user: str = "", shape: Shape = brief, on_end: OnEnd | None = None) -> Stream:
+        """Ask for a streamed completion, to be passed on as it comes. Raises UpstreamError if that is refused."""
+        stream, pipe = self._admit(call, user)
+        stream.before(call.open)
+        fill(pipe, lambda: relay(call, pipe, self.settings.max_event_bytes, shape, on_end))
         return stream
 
-    def spent(self, caller: Caller, model: str, spent: Spent, charge: Charge | None) -> None:
-        """Count a request that is no answer, when it has ended."""
+    def whole(self, call: Call, user: str) -> bytes:
+        """Ask for a completion that is no stream, and wait for all of it, or until the client goes.
+
+        Raises UpstreamError, and ReaderGone.
+        """
+        stream, pipe = self._admit(call, user)
+        body = b""
+
+        def read() -> None:
+            nonlocal body
+            body = read_whole(call, self.settings.max_reply_bytes)
+
+        stream.before(read)
+        pipe.close()  # so that what is over is not stopped
+        stream.leave()
+        return body
+
+    def durable(self, call: Call, user: str, on_end: OnEnd) -> str:
+        """Ask for a streamed completion that outlives whoever reads it; return its id.
+
+        Raises UpstreamError if that is refused, and TooManyAnswers.
+        """
+        self.recovery.start()
+        self.completions.refuse_too_many(user)
+        stream, pipe = self._admit(call, user)  # until it has an id, it ends with this request
+        stream.before(call.open)
+        pipe.close()
+        stream.leave()
+        return self.completions.begin(user, call, on_end)
+
+    def _admit(self, call: Call, user: str) -> tuple[Stream, Pipe]:
+        pipe = to_reader(self.settings)
+        pipe.on_abandon(lambda _: call.stop())
+        return self.streams.admit(pipe, user=user), pipe
+
+    @contextmanager
+    def charged(self, caller: Caller, model: str, tokens: int) -> Iterator[OnEnd]:
+        """Charge a request that is no answer and begins in the block; what it yields counts it when it has ended.
+
+        `tokens` is what its prompt is thought to have. What fails in the block costs nothing. Raises LimitReached.
+        """
+        with self._charging(caller, tokens) as charge:
+
+            def count(prompt: int | None, completion: int | None, chars: int) -> None:
+                if prompt is None or completion is None:
+                    spent = Spent(tokens, estimate_of(chars), estimated=True)
+                else:
+                    spent = Spent(prompt, completion)
+                self._spent(caller, model, spent, charge)
+
+            yield count
+
+    def _spent(self, caller: Caller, model: str, spent: Spent, charge: Charge | None) -> None:
         try:
             self.usage.record(caller.user, caller.token, model, spent)
             self.quotas.settle(charge, spent)
@@ -153,6 +205,7 @@ class Services:
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""
         self.streams.refuse()
+        self.completions.drain(self.settings.drain_s)
         self.recovery.drain()
         self.streams.drain()
         self.follower.close()

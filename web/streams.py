@@ -128,6 +128,7 @@ class Streams:
         self.reader_timeout_s = reader_timeout_s
         self.drain_s = drain_s
         self.draining = False
+        self._refuses_since = 0.0
         self._open: set[Stream] = set()
         self._readers: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -175,12 +176,13 @@ class Streams:
         """Take nothing on any more."""
         with self._lock:
             self.draining = True
+            self._refuses_since = self._refuses_since or time.monotonic()
 
     def drain(self) -> None:
-        """End every stream with its terminal event: resumable ones now, the others after `drain_s` at the latest."""
+        """End every stream with its terminal event: resumable ones now, the others `drain_s` after `refuse`."""
         self.refuse()
         self._abandon(resumable_only=True)
-        deadline = time.monotonic() + self.drain_s
+        deadline = self._refuses_since + self.drain_s
         while self._open and time.monotonic() < deadline:
             time.sleep(0.05)
         self._abandon(resumable_only=False)

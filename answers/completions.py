@@ -1,0 +1,170 @@
+"""The durable completions of this worker: begun here, and followed, stopped or brought to their end from any worker.
+
+A stream's name holds a digest of whose it is, so that under another user's name there is no such stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from functools import partial
+
+from answers.durable import LEASE_S, Durable
+from answers.follow import Follower
+from answers.journal import Batch, Entry, Journal
+from answers.tree import is_id, new_id
+from answers.writer import Writer
+from relay.errors import Draining, NotFound, Overloaded, TalkaboutError, TooManyAnswers, UpstreamStopped
+from relay.loop import spawn
+from relay.passthrough import error_block, full
+from relay.pipe import Pipe
+from relay.reply_errors import EventsGone, WriterGone
+from relay.settings import Settings
+from relay.sse import PING
+from relay.tally import OnEnd
+from relay.upstream import Call
+
+STOPS = "completion-stops"  # the journal's stream of completions that are to be stopped, wherever they are written
+PREFIX = "completion:"
+
+_STOPS_KEPT = 1000
+_STOPPED_WITHIN_S = 10.0
+_SAY_AGAIN_S = 0.5
+_LOOK_S = 0.02
+
+
+class Completions:
+    """Begin, follow and stop durable completions; `owner` is the name under which this worker holds their leases."""
+
+    def __init__(self, owner: str, journal: Journal, writer: Writer, follower: Follower, settings: Settings) -> None:
+        self._owner = f"{owner}:completions"  # which hands its answers over; these it brings to an end
+        self._journal = journal
+        self._writer = writer
+        self._follower = follower
+        self._settings = settings
+        self._running: dict[str, Durable] = {}
+        self._lock = threading.Lock()
+
+    def running(self) -> dict[str, Durable]:
+        """Map each stream that is written here to its completion."""
+        with self._lock:
+            return dict(self._running)
+
+    def refuse_too_many(self, user: str) -> None:
+        """Raise TooManyAnswers or Overloaded if this worker writes as many as it may, for this user or at all."""
+        running = self.running().values()
+        if len(running) >= self._settings.max_streams:
+            raise Overloaded(f"{len(running)} completions are being written")
+        if sum(each.user == user for each in running) >= self._settings.max_answers_per_user:
+            raise TooManyAnswers(f"{self._settings.max_answers_per_user} are being written for this user")
+
+    def begin(self, user: str, call: Call, on_end: OnEnd) -> str:
+        """Write an opened call from now on, whoever reads it; return its id. Raises JournalError."""
+        id_ = new_id()
+        stream = _stream(user, id_)
+        durable = Durable(id_, stream, user, call, on_end)
+        try:
+            self._journal.take(stream, self._owner, LEASE_S)
+            self._journal.touch([stream])  # so that it is known before it has an entry
+        except TalkaboutError:
+            call.close()
+            raise
+        with self._lock:
+            self._running[stream] = durable
+        self._writer.begin(stream, 0, durable.refuse)
+        spawn(partial(self._run, durable))
+        return id_
+
+    def follow(self, user: str, id: str, after: int | None) -> Pipe | None:
+        """Follow a completion from behind the seq `after`, None for the beginning; None if nothing can come.
+
+        Raises NotFound where there is none, or it is another's, and EventsGone where its events are not kept any more.
+        """
+        stream = self._find(user, id)
+        first, last = self._follower.bounds(stream)
+        if after is None or after > last:
+            after = 0
+        if after < first - 1:
+            raise EventsGone(f"the first that is kept is {first}")
+        if after and after == last and self._has_ended(stream):
+            return None
+        return self._follower.follow(stream, after, PING if after else b"", _gap, _farewell)
+
+    def stop(self, user: str, id: str) -> bool:
+        """Stop a completion, wherever it is written, and wait until it has ended; say if it has. Raises NotFound."""
+        stream = self._find(user, id)
+        deadline, say_at = time.monotonic() + _STOPPED_WITHIN_S, 0.0
+        while not (ended := self._has_ended(stream)) and time.monotonic() < deadline:
+            if durable := self._running.get(stream):
+                durable.stop(UpstreamStopped("by its user"))
+                durable.ended.wait(_SAY_AGAIN_S)
+            elif time.monotonic() >= say_at:
+                say_at = time.monotonic() + _SAY_AGAIN_S
+                self._journal.publish(STOPS, lambda _: stream.encode(), _STOPS_KEPT)
+            time.sleep(_LOOK_S)
+        return ended
+
+    def heard_stop(self, stream: str) -> None:
+        """Stop a completion, if it is written here."""
+        if durable := self._running.get(stream):
+            durable.stop(UpstreamStopped("by its user"))
+
+    def renew(self) -> None:
+        """Let the leases last; whoever has lost one ends."""
+        running = self.running()
+        held = self._journal.renew(self._owner, running.keys(), LEASE_S) if running else set()
+        for stream in running.keys() - held:
+            running[stream].refuse()
+
+    def adopt(self, stream: str) -> None:
+        """End a completion whose worker is gone: what it had not said yet nobody knows."""
+        if not self._journal.take(stream, self._owner, LEASE_S):
+            return
+        last = self._journal.bounds(stream)[1]
+        block = error_block(full(WriterGone("its worker is gone")), f"{stream.rpartition(':')[2]}:{last + 1}")
+        self._journal.commit([Batch(stream, self._owner, [Entry(stream, last + 1, block, final=True)])])
+
+    def drain(self, seconds: float) -> None:
+        """Give what is written here so much time, then end it, before this worker does."""
+        deadline = time.monotonic() + seconds
+        for durable in self.running().values():
+            durable.ended.wait(max(0.0, deadline - time.monotonic()))
+        for durable in self.running().values():
+            durable.stop(Draining("this worker is being replaced"))
+        for durable in self.running().values():
+            durable.ended.wait(_SAY_AGAIN_S)
+
+    def _run(self, durable: Durable) -> None:
+        try:
+            durable.run(self._owner, self._journal, self._writer, self._settings)
+        finally:
+            with self._lock:
+                del self._running[durable.stream]
+
+    def _find(self, user: str, id: str) -> str:
+        stream = _stream(user, id.lower())
+        known = is_id(id.lower()) and (self._follower.bounds(stream)[1] or self._journal.last_read(stream) is not None)
+        if not known:
+            raise NotFound(f"no completion {id[:100]!r}")
+        return stream
+
+    def _has_ended(self, stream: str) -> bool:
+        first, last = self._follower.bounds(stream)
+        if first > last > 0:  # nothing is kept of it
+            return self._journal.last_read(stream) is None
+        newest = self._journal.read(stream, last - 1, 1)
+        return bool(newest and newest[0].final)
+
+
+def _stream(user: str, id: str) -> str:
+    return f"{PREFIX}{hashlib.sha256(user.encode(errors='replace')).hexdigest()[:32]}:{id}"
+
+
+def _gap(_upto: int) -> bytes:
+    return error_block(full(EventsGone("lost on the way")))
+
+
+def _farewell(reason: TalkaboutError) -> bytes:
+    """Let a reader that is sent away know that this was not the end; without an id, so that it can come back."""
+    return error_block(full(reason))

@@ -1,0 +1,64 @@
+"""How much a completion was, told from its last blocks alone: nothing is parsed while it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+# Called when a completion has ended, however: the upstream's own count of the prompt's tokens and of the completion's,
+# None where it gave none, and about how many characters were written.
+OnEnd = Callable[[int | None, int | None, int], None]
+
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_AROUND = len(b"data: \n\n")
+_DATA = re.compile(rb"(?:^|[\r\n])data: ?(\{[^\r\n]*)")
+
+
+def of_stream(blocks: Sequence[bytes], size: int) -> tuple[int | None, int | None, int]:
+    """Tell it by a stream's last blocks and its whole size in bytes, of which those blocks are taken as typical."""
+    documents = [data for block in blocks for data in _DATA.findall(block)]
+    chunks = [chunk for data in documents if (chunk := _read(data))]
+    usage: dict[str, Any] = next(
+        (found for chunk in reversed(chunks) if isinstance(found := chunk.get("usage"), dict)), {}
+    )
+    chars = sum(map(_chars, chunks))
+    if sum(map(len, blocks)) < size:  # there were more
+        chars = round(chars * size / (sum(map(len, documents)) + _AROUND * len(documents) or 1))
+    return _whole_number(usage.get("prompt_tokens")), _whole_number(usage.get("completion_tokens")), chars
+
+
+def of_reply(body: bytes) -> tuple[int | None, int | None, int]:
+    """Tell it by the whole of a reply that is no stream."""
+    block = b"data: " + body.translate(None, b"\r\n")
+    return of_stream([block], len(block))
+
+
+def _read(data: bytes) -> dict[str, Any] | None:
+    with suppress(orjson.JSONDecodeError):
+        chunk: dict[str, Any] = orjson.loads(data)
+        return chunk
+    return None
+
+
+def _chars(chunk: dict[str, Any]) -> int:
+    """Count the characters that a chunk adds, to whatever: text, reasoning, the arguments of tools."""
+    parts = [choice.get("delta") or choice.get("message") for choice in _objects(chunk.get("choices"))]
+    return sum(len(text) for part in _objects(parts) for text in _texts(part) if isinstance(text, str))
+
+
+def _texts(part: dict[str, Any]) -> Iterator[Any]:
+    yield from map(part.get, _TEXTS)
+    for called in _objects(part.get("tool_calls")):
+        yield from (function.get("arguments") for function in _objects([called.get("function")]))
+
+
+def _objects(values: Any) -> Iterator[dict[str, Any]]:
+    return (value for value in values if isinstance(value, dict)) if isinstance(values, list) else iter(())
+
+
+def _whole_number(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
