@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from answers.hidden import Hidden
 from answers.imports import Imports
 from answers.intake import Intake
 from answers.journal import Journal
+from answers.places import Places
 from answers.producers import Producers
 from answers.quotas import Charge, Quotas
 from answers.readers import Readers, TextOf
@@ -62,6 +63,7 @@ class Services:
     readers: Readers
     usage: Usage
     quotas: Quotas
+    places: Places
 
     def begin(
         self, caller: Caller, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
@@ -69,7 +71,7 @@ class Services:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
         Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, TooManyAnswers
-        if as many as one user may have are being written, and LimitReached.
+        if as many as one user, or token, may have are being written, and LimitReached.
         """
         if self.streams.draining:
             raise Draining
@@ -84,15 +86,18 @@ class Services:
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
         _, name = self.catalog.find(model)
         of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
-        with self._charging(caller, estimate(prompt) + of_files) as charge:
+        with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files) as charge:
             row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
         change = "changed" if more.get("conversation") else "created"
         tell_of_answer(self.channels, row, change)
         return row
 
     def go_on(self, caller: Caller, row: AnswerRow) -> AnswerRow:
-        """Take an answer up again where its text ends. Raises Conflict if it runs or is complete, and LimitReached."""
-        with self._charging(caller, estimate(row.content)) as charge:
+        """Take an answer up again where its text ends.
+
+        Raises Conflict if it runs or is complete, TooManyAnswers, and LimitReached.
+        """
+        with self._place(caller, row.id), self._charging(caller, estimate(row.content)) as charge:
             return self.producers.go_on(row, caller.token, charge)
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
@@ -116,18 +121,22 @@ class Services:
     def lines(self, caller: Caller, prompt: str, model: str | None) -> Stream:
         """Begin an answer as the upstream's own lines, for this request alone.
 
-        Raises UpstreamError if it refuses, and LimitReached.
+        Raises UpstreamError if it refuses, TooManyAnswers, and LimitReached.
         """
         upstream, name = self.catalog.find(model)
         call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
         pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
-        with self._charging(caller, estimate(prompt)) as charge:
+        held = ExitStack()  # until the end of the stream
+        held.enter_context(self._place(caller, new_id()))
+        with held, self._charging(caller, estimate(prompt)) as charge:
             stream = self.streams.admit(pipe)
             stream.before(call.open)
+            held = held.pop_all()
 
         def run() -> None:
-            usage, events = relay(call, pipe, self.settings.max_event_bytes)
+            with held:
+                usage, events = relay(call, pipe, self.settings.max_event_bytes)
             self.spent(caller, name, counted(usage) or Spent(estimate(prompt), events, estimated=True), charge)
 
         fill(pipe, run)
@@ -140,6 +149,9 @@ class Services:
             self.quotas.settle(charge, spent)
         except DatabaseError as error:
             log.warning("a request is not counted: %s", error)
+
+    def _place(self, caller: Caller, name: str) -> AbstractContextManager[None]:
+        return self.places.taken(caller.token, caller.limits.answers_at_once, name)
 
     def _charging(self, caller: Caller, tokens: int) -> AbstractContextManager[Charge | None]:
         return self.quotas.charging(caller.user, caller.token, caller.limits, tokens)
