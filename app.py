@@ -21,6 +21,7 @@ from answers.imports import Imports
 from answers.intake import Intake
 from answers.journal import open_journal
 from answers.limits import default_limits
+from answers.places import Places
 from answers.producer import Ask
 from answers.producers import Producers
 from answers.pruning import Pruning
@@ -136,6 +137,7 @@ def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Serv
         readers=Readers(journal, store, follower),
         usage=usage,
         quotas=quotas,
+        places=Places(database),
     )
 
 

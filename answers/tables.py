@@ -142,6 +142,14 @@ quotas = Table(
     Column("most", BigInteger, nullable=False),
 )
 
+places = Table(
+    "places",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("token", Text, nullable=False, index=True),
+    Column("until_us", BigInteger, nullable=False),
+)
+
 UNSENT = files.c.conversation.is_(None)
 Index("ix_files_unsent", files.c.user, files.c.created_us, sqlite_where=UNSENT, postgresql_where=UNSENT)
 

@@ -231,6 +231,7 @@ def test_the_article_s_relay_is_counted_too(
     """Where nobody has counted its tokens, one an event."""
     url = f"{upstream_server.url}/{path}"
     with browser(tmp_path, upstream_url=url, limit_tokens_per_day=3) as made:
-        assert made.post("/talkeAbout", json={"prompt": "x"}).get_data().endswith(b"[DONE]\n\n")
+        with made.post("/talkeAbout", json={"prompt": "x"}) as response:
+            assert response.get_data().endswith(b"[DONE]\n\n")
         until(lambda: used(here(made).usage, owner(made)) == spent)
         until(lambda: made.post("/talkeAbout", json={"prompt": "x"}).status_code == 429)

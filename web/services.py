@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from answers.hidden import Hidden
 from answers.imports import Imports
 from answers.intake import Intake
 from answers.journal import Journal
+from answers.places import Places
 from answers.producers import Producers
 from answers.quotas import Charge, Quotas
 from answers.readers import Readers, TextOf
@@ -72,6 +73,7 @@ class Services:
     readers: Readers
     usage: Usage
     quotas: Quotas
+    places: Places
 
     def begin(
         self, caller: Caller, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
@@ -79,7 +81,7 @@ class Services:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
         Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, TooManyAnswers
-        if as many as one user may have are being written, and LimitReached.
+        if as many as one user, or token, may have are being written, and LimitReached.
         """
         if self.streams.draining:
             raise Draining
@@ -94,15 +96,18 @@ class Services:
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
         _, name = self.catalog.find(model)
         of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
-        with self._charging(caller, estimate(prompt) + of_files) as charge:
+        with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files) as charge:
             row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
         change = "changed" if more.get("conversation") else "created"
         tell_of_answer(self.channels, row, change)
         return row
 
     def go_on(self, caller: Caller, row: AnswerRow) -> AnswerRow:
-        """Take an answer up again where its text ends. Raises Conflict if it runs or is complete, and LimitReached."""
-        with self._charging(caller, estimate(row.content)) as charge:
+        """Take an answer up again where its text ends.
+
+        Raises Conflict if it runs or is complete, TooManyAnswers, and LimitReached.
+        """
+        with self._place(caller, row.id), self._charging(caller, estimate(row.content)) as charge:
             return self.producers.go_on(row, caller.token, charge)
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
@@ -126,7 +131,7 @@ class Services:
     def lines(self, caller: Caller, prompt: str, model: str | None) -> Stream:
         """Begin an answer as the upstream's own lines, for this request alone.
 
-        Raises UpstreamError if it refuses, and LimitReached.
+        Raises UpstreamError if it refuses, TooManyAnswers, and LimitReached.
         """
         upstream, name = self.catalog.find(model)
         body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
@@ -179,18 +184,26 @@ class Services:
     def charged(self, caller: Caller, model: str, tokens: int) -> Iterator[OnEnd]:
         """Charge a request that is no answer and begins in the block; what it yields counts it when it has ended.
 
-        `tokens` is what its prompt is thought to have. What fails in the block costs nothing. Raises LimitReached.
+        `tokens` is what its prompt is thought to have. What fails in the block costs nothing. Raises TooManyAnswers and
+        LimitReached.
         """
-        with self._charging(caller, tokens) as charge:
+        place = ExitStack()  # until it has ended
+        place.enter_context(self._place(caller, new_id()))
+        try:
+            with self._charging(caller, tokens) as charge:
 
-            def count(prompt: int | None, completion: int | None, chars: int) -> None:
-                if prompt is None or completion is None:
-                    spent = Spent(tokens, estimate_of(chars), estimated=True)
-                else:
-                    spent = Spent(prompt, completion)
-                self._spent(caller, model, spent, charge)
+                def count(prompt: int | None, completion: int | None, chars: int) -> None:
+                    place.close()
+                    if prompt is None or completion is None:
+                        spent = Spent(tokens, estimate_of(chars), estimated=True)
+                    else:
+                        spent = Spent(prompt, completion)
+                    self._spent(caller, model, spent, charge)
 
-            yield count
+                yield count
+        except BaseException:
+            place.close()
+            raise
 
     def _spent(self, caller: Caller, model: str, spent: Spent, charge: Charge | None) -> None:
         try:
@@ -198,6 +211,9 @@ class Services:
             self.quotas.settle(charge, spent)
         except DatabaseError as error:
             log.warning("a request is not counted: %s", error)
+
+    def _place(self, caller: Caller, name: str) -> AbstractContextManager[None]:
+        return self.places.taken(caller.token, caller.limits.answers_at_once, name)
 
     def _charging(self, caller: Caller, tokens: int) -> AbstractContextManager[Charge | None]:
         return self.quotas.charging(caller.user, caller.token, caller.limits, tokens)

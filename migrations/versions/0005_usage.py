@@ -32,6 +32,14 @@ def upgrade() -> None:
         sa.Column("most", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "name", name="pk_quotas"),
     )
+    op.create_table(
+        "places",
+        sa.Column("id", sa.String(36), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("until_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_places"),
+    )
+    op.create_index("ix_places_token", "places", ["token"])
     op.add_column("messages", sa.Column("charged", sa.JSON(none_as_null=True)))
     op.add_column("messages", sa.Column("token", sa.Text(), nullable=False, server_default=""))
 
@@ -41,5 +49,6 @@ def downgrade() -> None:
     with op.batch_alter_table("messages") as table:
         table.drop_column("token")
         table.drop_column("charged")
+    op.drop_table("places")
     op.drop_table("quotas")
     op.drop_table("usage")
