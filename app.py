@@ -32,7 +32,7 @@ from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, ops, problems
+from web import access, assets, headers, i18n, ops, problems, slices
 from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
@@ -72,6 +72,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     problems.init_app(app)
     headers.init_app(app)
     assets.init_app(app)
+    slices.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
     for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):
