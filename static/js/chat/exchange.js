@@ -20,9 +20,9 @@ export class Exchange {
   #elapsed;
   #countdown = new Countdown();
 
-  constructor(root, t, follow) {
+  constructor(root, t, follow, writer) {
     this.#t = t;
-    this.#view = new View(root, follow);
+    this.#view = new View(root, follow, writer);
     this.#elapsed = new Elapsed(root.querySelector('[data-elapsed]'), LANG);
     this.root = root;
     this.prompt = this.#view.question;
