@@ -88,7 +88,9 @@ def test_files_are_attached_with_their_cost_and_sent(
     attach(chat, NOTES, PICTURE)
     expect(drafts(chat)).to_have_count(2)
     expect(drafts(chat).first).to_contain_text(COST)
-    expect(sums(chat)).to_have_text(re.compile(r"^Together [\d,]+ B · ≈ 1,\d+ tokens · Each image is counted as about 1,000"))
+    expect(sums(chat)).to_have_text(
+        re.compile(r"^Together [\d,]+ B · ≈ 1,\d+ tokens · Each image is counted as about 1,000")
+    )
     expect(chat.page.locator("[data-status]")).to_contain_text(" is attached: ")
     chat.ask("What are these?", model="mock")
     chat.is_done(TEXT)
