@@ -198,6 +198,25 @@ def test_the_first_page_is_small_and_third_parties_come_after_it(open_chat: Open
     assert sum(on_the_line(server.url + each) for each in ["/", *named]) < 60_000
 
 
+WATCH = """window.samples = window.seen = 0;
+new MutationObserver((all) => all.forEach(({ addedNodes }) => addedNodes.forEach((node) => {
+    samples += Number(Boolean(node.matches?.('[data-exchange]') && node.textContent.includes('Last words')));
+}))).observe(document, { childList: true, subtree: true });
+requestAnimationFrame(function look() {
+    seen += Number(document.body.innerText.includes('Last words'));
+    requestAnimationFrame(look);
+});"""
+
+
+def test_the_sample_that_warms_the_page_up_is_never_seen(open_chat: Open, server: Any) -> None:
+    chat = open_chat(server)
+    chat.page.add_init_script(WATCH)
+    chat.page.reload()
+    chat.waits_for("samples === 1")
+    chat.waits_for("document.querySelectorAll('[data-exchange]').length === 0")
+    assert chat.page.evaluate("seen") == 0
+
+
 def on_the_line(url: str) -> int:
     """Count the bytes of a response's body as a browser gets it."""
     response = requests.get(url, timeout=10, stream=True, headers={"Accept-Encoding": "gzip"})
