@@ -11,10 +11,12 @@ import { References } from './references.js';
 import { Sheets } from './sheets.js';
 import { mend } from './tail.js';
 
-const STEP_CHARS = 2000; // so much is new in what is parsed at once
+const STEP_CHARS = 2000; // so much is new in what is parsed at once,
+const FIRST_CHARS = 250; // and so much the first time: code that was never used before is slow
 
 export class Flow {
   at = 0; // how far the text is finished
+  #step = FIRST_CHARS;
   #element;
   #grammar;
   #wake;
@@ -39,7 +41,8 @@ export class Flow {
   advance(source, ended, end) {
     if (!this.at) this.at = Math.max(source.search(/\S/), 0); // blanks at the beginning mean nothing
     if (this.#fence) return this.#goOn(source, ended);
-    const to = behindLine(source, this.#begins + total(this.#open) + STEP_CHARS);
+    const to = behindLine(source, this.#begins + total(this.#open) + this.#step);
+    this.#step = Math.min(2 * this.#step, STEP_CHARS);
     const whole = to >= source.length;
     const next = source.slice(this.at, to);
     const text = next && this.#carry + next;
