@@ -40,7 +40,7 @@ from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, oidc, ops, problems, tokens_cli
+from web import access, assets, headers, i18n, oidc, ops, problems, slices, tokens_cli
 from web.admin import admin
 from web.answers import answers
 from web.api_conversations import api_conversations
@@ -85,6 +85,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     problems.init_app(app)
     headers.init_app(app)
     assets.init_app(app)
+    slices.init_app(app)
     access.init_app(app, settings, app.extensions["talkabout"].tokens)
     oidc.init_app(app, settings)
     ops.init_app(app)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from relay.poem import POEM
-from tests.chat_page import WAIT_MS, Open
+from tests.chat_page import WAIT_MS, Chat, Open
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import BEHAVIOURS, LIST, LISTS, TEXT, Exchange, event, model_list, once, opening, stream
 from tests.servers import Server
@@ -211,6 +211,41 @@ def test_the_readers_place_is_never_taken_away(open_chat: Open, rambler: Server)
     assert chat.page.evaluate("scrollY") == place
     chat.button("To the end").click()
     assert chat.gap() < TARGET_PX
+
+
+LATE = {
+    "reasoning is unfolded": "document.querySelector('[data-reasoning]').open = true",
+    "a font comes": "document.querySelector('[data-question]').style.fontSize = '90px'",
+}
+BOTTOM = "document.querySelector('[data-answer]').getBoundingClientRect().bottom"
+GAP = "document.body.scrollHeight - scrollY - innerHeight"
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+def test_what_grows_late_takes_neither_the_place_away_nor_the_end(open_chat: Open, rambler: Server, late: str) -> None:
+    chat = open_chat(rambler, viewport={"width": 800, "height": 500})
+    chat.ask(model="mock")
+    chat.waits_for("document.body.scrollHeight > innerHeight * 3 && scrollY > 0")
+    chat.button("Stop").click()
+    expect(chat.state).to_have_text("Stopped")
+    chat.waits_for("document.querySelector('[data-answer] .prose__plain').textContent === ''")
+    chat.waits_for(f"{GAP} < 1")
+    grown(chat, late)
+    chat.waits_for(f"{GAP} < 1")
+    chat.page.reload()
+    chat.waits_for(f"document.querySelector('.prose .prose__plain')?.textContent === '' && {GAP} < 1")
+    chat.page.mouse.wheel(0, -300)
+    chat.waits_for(f"{GAP} > 250")
+    place = chat.page.evaluate(BOTTOM)
+    grown(chat, late)
+    chat.waits_for(f"Math.abs({BOTTOM} - {place}) < 2")
+    assert chat.gap() > 250
+
+
+def grown(chat: Chat, late: str) -> None:
+    height = chat.page.evaluate("document.body.scrollHeight")
+    chat.page.evaluate(late)
+    chat.waits_for(f"document.body.scrollHeight > {height}")
 
 
 def test_shift_enter_begins_a_line_and_a_composition_never_sends(open_chat: Open, slow: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ def drafts(chat: Chat) -> Locator:
     return chat.page.locator("[data-draft-files] .file")
 
 
+def sums(chat: Chat) -> Locator:
+    return chat.page.locator("[data-files-sum]")
+
+
 def sent(chat: Chat) -> Locator:
     return chat.transcript.locator("[data-question] ~ .files .file")
 
@@ -83,10 +88,14 @@ def test_files_are_attached_with_their_cost_and_sent(
     attach(chat, NOTES, PICTURE)
     expect(drafts(chat)).to_have_count(2)
     expect(drafts(chat).first).to_contain_text(COST)
+    expect(sums(chat)).to_have_text(
+        re.compile(r"^Together [\d,]+ B · ≈ 1,\d+ tokens · Each image is counted as about 1,000")
+    )
     expect(chat.page.locator("[data-status]")).to_contain_text(" is attached: ")
     chat.ask("What are these?", model="mock")
     chat.is_done(TEXT)
     expect(drafts(chat)).to_have_count(0)
+    expect(sums(chat)).to_be_hidden()
     expect(sent(chat)).to_have_count(2)
     chat.waits_for("document.querySelector('[data-transcript] img:not([hidden])').naturalWidth === 8")
     content = asked(upstream)[0]["content"]

@@ -116,6 +116,33 @@ def test_an_address_that_comes_last_makes_links_of_what_named_it(page: Chat) -> 
     assert hrefs == ["https://one.example/", "https://two.example/"]
 
 
+SELECT = """words => {
+    const walker = document.createTreeWalker(document.querySelector('[data-transcript] .prose'), NodeFilter.SHOW_TEXT);
+    while (!walker.nextNode().data.includes(words));
+    const at = walker.currentNode.data.indexOf(words);
+    getSelection().setBaseAndExtent(walker.currentNode, at, walker.currentNode, at + words.length);
+}"""
+MORE = """pieces => {
+    const { rendering } = document.querySelector('[data-transcript] .prose');
+    for (const piece of pieces) { rendering.append(piece); while (rendering.step(Infinity)); }
+}"""
+OPEN = {
+    "paragraph": ("The last, **open** paragraph", LINE * 120),
+    "list": ("- one item\n- the **open** item", f" that goes on\n- {LINE}" * 120),
+    "code": ("```text\nan open fence\n", "a line more\n" * 1000),
+    "table": ("| a | b |\n|---|---|\n| an open cell | 2 |\n", f"| {LINE} | 2 |\n" * 120),
+}
+
+
+@pytest.mark.parametrize(("last", "more"), OPEN.values(), ids=OPEN)
+@pytest.mark.parametrize("words", ["words", "open"], ids=["finished", "last"])
+def test_a_selection_stays_while_the_last_block_streams(page: Chat, words: str, last: str, more: str) -> None:
+    rendered(page, [sections(2), last], end=False, keep=True)
+    page.page.evaluate(SELECT, words)
+    page.page.evaluate(MORE, [more[at : at + 97] for at in range(0, len(more), 97)])
+    assert page.page.evaluate("getSelection().toString()") == words
+
+
 def test_an_answer_that_goes_on_after_its_end_is_one_text(page: Chat) -> None:
     assert rendered(page, ["a **b"], end=False)["shown"][-1] == "a b"
     assert rendered(page, ["a **b"])["shown"][-1] == "a **b"
@@ -169,6 +196,25 @@ def test_the_first_page_is_small_and_third_parties_come_after_it(open_chat: Open
     named = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', requests.get(server.url, timeout=10).text))
     assert {server.url + each for each in named} <= {url for url, early in entries if early}
     assert sum(on_the_line(server.url + each) for each in ["/", *named]) < 60_000
+
+
+WATCH = """window.samples = window.seen = 0;
+new MutationObserver((all) => all.forEach(({ addedNodes }) => addedNodes.forEach((node) => {
+    samples += Number(Boolean(node.matches?.('[data-exchange]') && node.textContent.includes('Last words')));
+}))).observe(document, { childList: true, subtree: true });
+requestAnimationFrame(function look() {
+    seen += Number(document.body.innerText.includes('Last words'));
+    requestAnimationFrame(look);
+});"""
+
+
+def test_the_sample_that_warms_the_page_up_is_never_seen(open_chat: Open, server: Any) -> None:
+    chat = open_chat(server)
+    chat.page.add_init_script(WATCH)
+    chat.page.reload()
+    chat.waits_for("samples === 1")
+    chat.waits_for("document.querySelectorAll('[data-exchange]').length === 0")
+    assert chat.page.evaluate("seen") == 0
 
 
 def on_the_line(url: str) -> int:

@@ -115,6 +115,29 @@ def test_regenerate_makes_another_version_and_leaves_the_first(open_chat: Open, 
     expect(questions(chat)).to_have_text(["first", "second"])
 
 
+@pytest.mark.parametrize("how", ["regenerate", "edit"])
+def test_a_version_that_is_refused_leaves_the_conversation_as_it_was(open_chat: Open, server: Server, how: str) -> None:
+    chat = open_chat(server)
+    asked(chat, "first", "second")
+    answers = "document.querySelectorAll('[data-transcript] [data-exchange][data-state=complete]').length"
+    ids = "sections => sections.map(section => section.dataset.answerId)"
+    before = chat.transcript.locator("[data-exchange]").evaluate_all(ids)
+    problem = json.dumps({"title": "No", "status": 422, "detail": "There is no such model."})
+    more = {"Content-Type": "application/problem+json"}
+    chat.page.route("**/api/answers", lambda route: route.fulfill(status=422, body=problem, headers=more), times=1)
+    if how == "edit":
+        edit(chat, "first, changed", last=False).press("Enter")
+    else:
+        chat.button("Regenerate").first.click()
+    expect(chat.field_error).to_have_text("There is no such model.")
+    chat.waits_for(f"{answers} === 2")
+    assert chat.transcript.locator("[data-exchange]").evaluate_all(ids) == before
+    expect(questions(chat)).to_have_text(["first", "second"])
+    expect(chat.prompt).to_have_value("first, changed" if how == "edit" else "")
+    asked(chat, "third")
+    expect(questions(chat)).to_have_text(["first", "second", "third"])
+
+
 def test_each_answer_names_its_model_and_another_can_be_chosen(open_chat: Open, two_models: Server) -> None:
     chat = open_chat(two_models)
     chat.ask(model="poem")
@@ -345,6 +368,25 @@ def test_settings_that_are_changed_elsewhere_are_followed_and_never_overwritten_
     chat.button("Save").click()
     expect(chat.page.get_by_role("dialog")).to_have_count(0)
     assert settings_of(chat.page, server) == {"system": "theirs again", "temperature": 0.5, "max_tokens": 200}
+
+
+def test_settings_that_were_changed_unheard_are_not_overwritten(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server)
+    asked(chat, "first")
+    chat.page.route("**/sse/connect/*", lambda route: route.abort())
+    chat.page.reload()
+    chat.page.get_by_role("button", name="Settings of this conversation").click()
+    change_elsewhere(chat, server, system="theirs", max_tokens=200)
+    chat.page.get_by_label("Temperature").fill("0.5")
+    chat.button("Save").click()
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
+    assert settings_of(chat.page, server) == {"system": "theirs", "temperature": 0.5, "max_tokens": 200}
+    chat.button("Settings of this conversation: it has a system prompt").click()
+    expect(chat.page.get_by_role("textbox", name="System prompt")).to_have_value("theirs")
+    chat.page.get_by_label("Greatest length").fill("300")
+    chat.button("Save").click()
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
+    assert settings_of(chat.page, server) == {"system": "theirs", "temperature": 0.5, "max_tokens": 300}
 
 
 def test_settings_that_cannot_be_saved_are_said_and_kept(open_chat: Open, server: Server) -> None:

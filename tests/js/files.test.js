@@ -5,12 +5,14 @@ import { test } from 'node:test';
 
 import { pasted } from '../../static/js/files/gathering.js';
 import { idsOf } from '../../static/js/files/shown.js';
-import { costWords, mayPass, refusalWords, sizeWords } from '../../static/js/files/words.js';
+import { costWords, mayPass, refusalWords, sizeWords, sumWords } from '../../static/js/files/words.js';
 import { fill } from '../../static/js/messages.js';
 
 const MESSAGES = {
   'file.cost': '{size} · ≈ {tokens} tokens',
+  'file.images': 'An image is about 1,000.',
   'file.lost': 'The connection broke off.',
+  'file.sum': 'Together {size} · ≈ {tokens} tokens',
   'live.refused': 'Refused: {status}.',
   'problem.pdf_locked': 'It needs a password.',
 };
@@ -23,6 +25,19 @@ for (const [bytes, words] of [[0, '0 B'], [999, '999 B'], [1000, '1 kB'], [1499,
 test('what a file costs is about', () => {
   assert.equal(costWords({ bytes: 1234, tokens: 12345 }, t, 'en'), '1 kB · ≈ 12,345 tokens');
 });
+
+const NOTES = { type: 'text/plain', bytes: 1500, tokens: 400 };
+const PICTURE = { type: 'image/png', bytes: 98, tokens: 1000 };
+
+for (const [files, words] of [
+  [[], ''],
+  [[NOTES], ''],
+  [[NOTES, NOTES], 'Together 3 kB · ≈ 800 tokens'],
+  [[PICTURE], 'An image is about 1,000.'],
+  [[NOTES, PICTURE], 'Together 2 kB · ≈ 1,400 tokens · An image is about 1,000.'],
+]) {
+  test(`the sum of ${files.length} files is "${words}"`, () => assert.equal(sumWords(files, t, 'en'), words));
+}
 
 test('a refusal is said in the language of the page, else as the server says it', () => {
   assert.equal(refusalWords({ status: 422, code: 'pdf_locked', detail: 'x' }, t), 'It needs a password.');

@@ -10,6 +10,7 @@ const HELD = { stopped: 'queue.stopped', complete: 'queue.elsewhere' };
 
 export class Chat {
   onConversation = () => {}; // the conversation has got its id
+  onMissing = () => {}; // the page lacks what the server has
   speech; // comes when the page is usable
   #transcript;
   #composer;
@@ -128,7 +129,10 @@ export class Chat {
     this.#composer.say(exchange.refuse(refusal));
     if (refusal.status !== 422) return;
     this.#transcript.remove(exchange);
-    this.#composer.refuse(exchange, this.#t(`problem.${refusal.code}`) ?? refusal.detail);
+    const { root, rewritten } = exchange;
+    const back = root.dataset.answerId && !rewritten ? { prompt: '', files: [] } : exchange;
+    this.#composer.refuse(back, this.#t(`problem.${refusal.code}`) ?? refusal.detail);
+    if (root.dataset.answerId) this.onMissing(); // it has versions, and others behind it
   }
 
   #settle(end) {

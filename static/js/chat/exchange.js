@@ -13,6 +13,7 @@ const LANG = document.documentElement.lang;
 export class Exchange {
   answer = null;
   there = false; // has the server the answer?
+  rewritten = false;
   asked = 0; // how many answers were asked for: more than one are versions
   #t;
   #view;
@@ -20,9 +21,9 @@ export class Exchange {
   #elapsed;
   #countdown = new Countdown();
 
-  constructor(root, t, follow) {
+  constructor(root, t, follow, writer) {
     this.#t = t;
-    this.#view = new View(root, follow);
+    this.#view = new View(root, follow, writer);
     this.#elapsed = new Elapsed(root.querySelector('[data-elapsed]'), LANG);
     this.root = root;
     this.prompt = this.#view.question;
@@ -43,6 +44,7 @@ export class Exchange {
   /** Give the question another text. */
   rewrite(prompt) {
     this.prompt = prompt;
+    this.rewritten = true;
     this.root.querySelector('[data-question]').textContent = prompt;
     return this;
   }

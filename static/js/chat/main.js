@@ -52,4 +52,5 @@ part('examples')?.addEventListener('submit', (event) => {
 
 // What the first answer will need comes when the page has nothing else to do; if it does not come, answers stay plain.
 const idle = globalThis.requestIdleCallback ?? ((run) => setTimeout(run, 500));
-addEventListener('load', () => idle(() => loadMarkdown().catch(() => {})));
+const warm = ({ warmUp }) => transcript.last || warmUp(part('exchange-template'), idle);
+addEventListener('load', () => idle(() => loadMarkdown().then(() => import('../markdown/warm.js')).then(warm).catch(() => {})));

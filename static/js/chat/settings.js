@@ -77,14 +77,18 @@ export class Settings {
     const changes = changesOf(values, this.#values);
     const changed = Object.keys(changes).length > 0;
     try {
-      if (this.#conversation && changed) await change(this.#conversation, changes);
-      else if (changed) keep(NEW, isSet(values) ? JSON.stringify(values) : '');
+      if (this.#conversation && changed) this.#values = settingsIn(await change(this.#conversation, changes));
+      else if (changed) this.#keep(values);
     } catch (refusal) {
       return this.#say(refusal.detail || errorWords({ refusal }, this.#t, LANG, navigator.onLine));
     }
-    this.#values = values;
     this.#mark();
     this.#dialog.close();
+  }
+
+  #keep(values) {
+    keep(NEW, isSet(values) ? JSON.stringify(values) : '');
+    this.#values = values;
   }
 
   #mark() {

@@ -4,6 +4,7 @@ import { idsOf, showFiles } from '../files/shown.js';
 import { Exchange } from './exchange.js';
 import { renewSteps } from './steps.js';
 import { instead, Tools } from './tools.js';
+import { Writer } from './writer.js';
 
 export class Transcript {
   onRetry = () => {};
@@ -14,6 +15,7 @@ export class Transcript {
   #root;
   #t;
   #follow;
+  #writer;
   #edit;
   #exchanges = [];
   #template = document.querySelector('[data-exchange-template]');
@@ -23,6 +25,7 @@ export class Transcript {
     this.#root = root;
     this.#t = t;
     this.#follow = follow;
+    this.#writer = new Writer((change) => follow.keep(change));
     this.#edit = edit;
     this.conversation = root.dataset.conversation;
     for (const each of root.querySelectorAll('[data-exchange][data-answer-id]')) this.#take(each);
@@ -102,7 +105,7 @@ export class Transcript {
   }
 
   #take(root) {
-    const exchange = new Exchange(root, this.#t, this.#follow);
+    const exchange = new Exchange(root, this.#t, this.#follow, this.#writer);
     root.querySelector('[data-retry]').addEventListener('click', () => this.onRetry(exchange));
     root.querySelector('[data-continue]').addEventListener('click', instead(() => this.onContinue(exchange)));
     exchange.tools = new Tools(exchange, this.#edit, this.#t);

@@ -2,7 +2,6 @@
 // to at most once per frame.
 
 import { Rendering } from '../markdown/rendering.js';
-import { Writer } from './writer.js';
 
 export class View {
   #root;
@@ -12,11 +11,11 @@ export class View {
   #answer;
   #reasoning;
 
-  constructor(root, follow) {
+  constructor(root, follow, writer) {
     this.#root = root;
     this.#follow = follow;
+    this.#writer = writer;
     this.#part = (name) => root.querySelector(`[data-${name}]`);
-    this.#writer = new Writer((change) => follow.keep(change));
     this.#answer = this.#rendering('answer');
     this.#reasoning = this.#rendering('reasoning-text');
     this.#part('stop-hint').remove();

@@ -1,4 +1,5 @@
-// What arrives between two frames goes into the page together, and never takes longer than a frame has room for.
+// What arrives between two frames goes into the page together, and never takes longer than a frame has room for, however
+// many texts there are.
 
 const FRAME_MS = 8;
 
@@ -25,10 +26,14 @@ export class Writer {
     if (this.#waiting.size) this.#apply(() => this.#write());
   }
 
+  /** The newest text first: there the reader is. */
   #write() {
-    const all = [...this.#waiting];
-    this.#waiting.clear();
     const deadline = performance.now() + FRAME_MS;
-    for (const rendering of all) if (rendering.step(deadline)) this.wake(rendering);
+    for (const rendering of [...this.#waiting].reverse()) {
+      this.#waiting.delete(rendering);
+      if (rendering.step(deadline)) this.wake(rendering);
+      if (performance.now() > deadline) break;
+    }
+    if (this.#waiting.size) this.#frame ||= requestAnimationFrame(() => this.flush());
   }
 }

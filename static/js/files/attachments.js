@@ -5,7 +5,7 @@ import { DraftFile } from './draft_file.js';
 import { gather } from './gathering.js';
 import { filesIn } from './shown.js';
 import { isThere } from './upload.js';
-import { sizeWords } from './words.js';
+import { sizeWords, sumWords } from './words.js';
 
 export class Attachments {
   onSay = () => {};
@@ -101,6 +101,7 @@ export class Attachments {
     const files = this.#drafts.filter(({ file, failed }) => file && !failed).map(({ file }) => file);
     keep(this.#key, files.length ? JSON.stringify(files) : '');
     this.#list.hidden = !this.#drafts.length;
+    this.#form.querySelector('[data-files-sum]').textContent = sumWords(files, this.#t);
     const doubt = this.#blind ? this.#t('problem.images_not_taken') : '';
     this.#drafts.forEach((draft) => draft.doubt(draft.isImage ? doubt : ''));
     if (words) this.onSay(words);

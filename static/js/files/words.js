@@ -17,6 +17,15 @@ export function costWords({ bytes, tokens }, t, lang = LANG) {
   return t('file.cost', { size: sizeWords(bytes, lang), tokens: number(tokens, lang) });
 }
 
+/** Say what several files are together, and how images are counted. */
+export function sumWords(files, t, lang = LANG) {
+  const sum = (name) => files.reduce((all, file) => all + file[name], 0);
+  const size = sizeWords(sum('bytes'), lang);
+  const words = [files.length > 1 && t('file.sum', { size, tokens: number(sum('tokens'), lang) })];
+  if (files.some(({ type }) => type.startsWith('image/'))) words.push(t('file.images'));
+  return words.filter(Boolean).join(' · ');
+}
+
 /** Say why a file was not taken: by the code of the problem, its text, or that the line broke. */
 export function refusalWords({ status, code, detail } = {}, t) {
   return (code && t(`problem.${code}`)) || detail || t(status ? 'live.refused' : 'file.lost', { status });

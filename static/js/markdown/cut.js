@@ -1,6 +1,6 @@
 // Pure: where a very long block is cut in two, so that what is parsed again with each frame stays short.
 
-export const LONG_CHARS = 6000;
+export const LONG_CHARS = 4000;
 
 /** Give the place of the cut, and what is repeated behind it: the head of a table. */
 export function cut(block) {

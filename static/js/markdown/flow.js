@@ -11,10 +11,12 @@ import { References } from './references.js';
 import { Sheets } from './sheets.js';
 import { mend } from './tail.js';
 
-const WINDOW_CHARS = 2 * LONG_CHARS; // so much is parsed at once
+const STEP_CHARS = 2000; // so much is new in what is parsed at once,
+const FIRST_CHARS = 250; // and so much the first time: code that was never used before is slow
 
 export class Flow {
   at = 0; // how far the text is finished
+  #step = FIRST_CHARS;
   #element;
   #grammar;
   #wake;
@@ -39,14 +41,17 @@ export class Flow {
   advance(source, ended, end) {
     if (!this.at) this.at = Math.max(source.search(/\S/), 0); // blanks at the beginning mean nothing
     if (this.#fence) return this.#goOn(source, ended);
-    const next = source.slice(this.at, this.at + WINDOW_CHARS);
+    const to = behindLine(source, this.#begins + total(this.#open) + this.#step);
+    this.#step = Math.min(2 * this.#step, STEP_CHARS);
+    const whole = to >= source.length;
+    const next = source.slice(this.at, to);
     const text = next && this.#carry + next;
-    const whole = this.at + WINDOW_CHARS >= source.length;
     const blocks = this.#parse(ended || !whole ? text : mend(text));
-    this.#place(blocks, end);
     const last = blocks.findLastIndex(({ type }) => type !== 'space');
-    if (this.#enterFence(blocks[last], last, end)) return true;
-    if (last === 0 && text.length > LONG_CHARS) return this.#cut(text, end);
+    const fence = fenceOf(blocks[last], this.#begins + total(blocks.slice(0, last)));
+    if (!fence && last === 0 && text.length > LONG_CHARS) return this.#cut(text, end);
+    this.#place(blocks, end);
+    if (fence) return this.#enter(fence, last, end);
     this.#finish((last < 0 && !whole) || (ended && blocks[last]?.type === 'def') ? blocks.length : last);
     if (whole && ended) this.#open.forEach((each) => this.#colours.add(each.nodes));
     return !whole;
@@ -133,10 +138,9 @@ export class Flow {
     return true;
   }
 
-  #enterFence(block, index, end) {
-    const at = this.#begins + this.#open.slice(0, index).reduce((sum, { raw }) => sum + raw.length, 0);
-    this.#fence = fenceOf(block, at);
-    if (!this.#fence) return false;
+  #enter(fence, index, end) {
+    const at = this.#begins + total(this.#open.slice(0, index));
+    this.#fence = fence;
     this.#finish(index);
     const open = this.#open.flatMap(({ nodes }) => nodes);
     (open[0]?.parentElement ?? this.#sheets.for(at, end)).insertBefore(this.#fence.block.figure, open[0] ?? null);
@@ -153,4 +157,14 @@ export class Flow {
     if (done) this.#fence = null;
     return more;
   }
+}
+
+/** The next end of a line, so that no list falls apart where its next marker is cut; not if the line is long. */
+function behindLine(source, at) {
+  const line = source.indexOf('\n', at);
+  return line < 0 || line - at > STEP_CHARS ? at : line + 1;
+}
+
+function total(blocks) {
+  return blocks.reduce((sum, { raw }) => sum + raw.length, 0);
 }

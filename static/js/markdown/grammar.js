@@ -16,7 +16,14 @@ export class Grammar {
 
   /** Split a text into its top-level blocks (marked's tokens). `links` are the targets that `[text][name]` may name. */
   blocks(text, links = {}) {
-    if (TOO_DEEP.test(text)) return [asText(text)];
+    const from = text.search(TOO_DEEP);
+    if (from < 0) return this.#lex(text, links);
+    const gap = text.indexOf('\n\n', from);
+    const to = gap < 0 ? text.length : gap;
+    return [...this.#lex(text.slice(0, from), links), asText(text.slice(from, to)), ...this.blocks(text.slice(to), links)];
+  }
+
+  #lex(text, links) {
     try {
       const lexer = new this.#marked.Lexer(this.#marked.defaults);
       Object.assign(lexer.tokens.links, links);

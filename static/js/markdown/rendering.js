@@ -30,8 +30,8 @@ export class Rendering {
     bindCopying(element);
     loadMarkdown().then((loaded) => this.#begin(loaded), () => {}); // then it stays plain
     this.append(element.textContent);
-    element.replaceChildren(this.#plain);
-    this.#showPlain(0);
+    if (!element.childElementCount) element.replaceChildren(this.#plain); // a long text stays as the server has cut it
+    this.#showAll();
   }
 
   append(text) {
@@ -59,10 +59,10 @@ export class Rendering {
 
   /** Bring the page nearer to the text, until a time; gives whether there is more to do. */
   step(deadline) {
-    if (!this.#flow) return this.#showPlain(0);
+    if (!this.#flow) return this.#showAll();
     this.#pen.lift();
     while (this.#changed && performance.now() < deadline) this.#changed = this.#advance();
-    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length, PLAIN_CHARS);
+    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length);
     const left = this.#flow.embellish(deadline + AFTERWARDS_MS);
     if (!this.#ended) this.#pen.setDown(this.#plain);
     return left || this.#changed;
@@ -91,9 +91,15 @@ export class Rendering {
     this.#wake();
   }
 
-  #showPlain(from, most = Infinity) {
-    const rest = this.#source.slice(from, from + most);
+  #showPlain(from) {
+    const rest = this.#source.slice(from, from + PLAIN_CHARS);
     if (this.#plain.textContent !== rest) this.#plain.textContent = rest;
+  }
+
+  #showAll() {
+    if (this.#element.textContent === this.#source) return false;
+    this.#plain.textContent = this.#source;
+    this.#element.replaceChildren(this.#plain);
     return false;
   }
 }

@@ -30,6 +30,7 @@ export function bindSidebar(root, chat) {
 
   library.onShow = (groups, state) => list.show(groups, state, here.id);
   chat.onConversation = () => library.show();
+  chat.onMissing = () => here.catchUp();
   here.onRestore = (id) => actions.restore(id);
   library.show();
   bindList(list, library, says, new Menu(part('menu')), actions);
