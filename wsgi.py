@@ -26,5 +26,7 @@ waiting = sys.modules.get("psycopg.waiting")
 if waiting is not None and waiting.wait.__name__ == "wait_c":
     raise RuntimeError("psycopg was imported before gevent's patch")
 
-# A request makes some 80 objects that count. At 700, the default, looking for garbage took a tenth of a request's time.
-gc.set_threshold(10_000)
+# A request makes some 200 objects that count, and leaves next to nothing that only the collector can find. At 700, the
+# default, looking took a tenth of a request's time. All streams stand still meanwhile, so that each look is at few objects,
+# and one at all of them, which takes a second with 5,000 streams, is as good as never.
+gc.set_threshold(5_000, 5, 1_000)
