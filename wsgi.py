@@ -27,6 +27,6 @@ if waiting is not None and waiting.wait.__name__ == "wait_c":
     raise RuntimeError("psycopg was imported before gevent's patch")
 
 # A request makes some 200 objects that count, and leaves next to nothing that only the collector can find. At 700, the
-# default, looking took a tenth of a request's time. All streams stand still meanwhile, so that each look is at few objects,
-# and one at all of them, which takes a second with 5,000 streams, is as good as never.
+# default, looking took a tenth of a request's time. All streams stand still while it looks: so it looks at few objects
+# at once, and as good as never at all of them, which takes half a second where there are 5,000 streams.
 gc.set_threshold(5_000, 5, 1_000)
