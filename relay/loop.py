@@ -26,8 +26,8 @@ _READ = 1  # libev's EV_READ
 # collected inside such a section can end.
 Lock = monkey.get_original("_thread", "RLock")
 
-# Makes what is asked at once, and without waiting, for all sockets that are registered with it; gevent's own would ask its
-# loop. Linux looks only at those that have something to say.
+# Makes what is asked at once, and without waiting, for all sockets that are registered with it; gevent's own would ask
+# its loop. Linux looks only at those that have something to say.
 poll = monkey.get_original("select", "epoll" if sys.platform == "linux" else "poll")
 
 
