@@ -26,5 +26,7 @@ waiting = sys.modules.get("psycopg.waiting")
 if waiting is not None and waiting.wait.__name__ == "wait_c":
     raise RuntimeError("psycopg was imported before gevent's patch")
 
-# A request makes some 80 objects that count. At 700, the default, looking for garbage took a tenth of a request's time.
-gc.set_threshold(10_000)
+# A request makes some 200 objects that count, and leaves next to nothing that only the collector can find. At 700, the
+# default, looking took a tenth of a request's time. All streams stand still while it looks: so it looks at few objects
+# at once, and as good as never at all of them, which takes half a second where there are 5,000 streams.
+gc.set_threshold(5_000, 5, 1_000)

@@ -58,10 +58,13 @@ class SocketBody:
         At the end the connection is free for the next request. Raises UpstreamError, and what `take` raises.
         """
         self._take, self._enough = take, False
-        if not self._rest_was_enough() and not self._framing.ended:
-            self._line.listen()
-            while not while_readable(self._sock, self._ready, _left(self._line)):
-                pass
+        try:
+            if not self._rest_was_enough() and not self._framing.ended:
+                self._line.listen()
+                while not while_readable(self._sock, self._ready, _left(self._line)):
+                    pass
+        finally:
+            self._take = bool  # whose it was has this body too: garbage would have to be looked for
         if self._framing.ended and self._framing.clean and not self.released:
             self.released = True
             self._release()

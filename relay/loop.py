@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 
 import gevent
@@ -26,16 +26,17 @@ _READ = 1  # libev's EV_READ
 # collected inside such a section can end.
 Lock = monkey.get_original("_thread", "RLock")
 
-# Asks the kernel at once; gevent's own would ask its loop, which looks at each socket by itself.
-_Poll = monkey.get_original("select", "poll")
+# Makes what is asked at once, and without waiting, for all sockets that are registered with it; gevent's own would ask
+# its loop. Linux looks only at those that have something to say.
+poll = monkey.get_original("select", "epoll" if sys.platform == "linux" else "poll")
 
 
 def _watch_in_a_thread(sock: socket.socket, ready: Callable[[], bool], timeout_s: float) -> bool:
     ends = monotonic() + timeout_s
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
+    polled = select.poll()
+    polled.register(sock, select.POLLIN)
     while (left := ends - monotonic()) > 0:
-        if poll.poll(left * 1000) and ready():
+        if polled.poll(left * 1000) and ready():
             return True
     return False
 
@@ -165,14 +166,6 @@ def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: fl
     What it raises comes out here.
     """
     return _watch(sock, ready, timeout_s)
-
-
-def readable_now(descriptors: Iterable[int]) -> list[int]:
-    """Tell, with one system call and without waiting, which of these can be read, have ended or are no socket."""
-    poll = _Poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    return [descriptor for descriptor, _ in poll.poll(0)]
 
 
 def spawn(run: Callable[[], object]) -> None:

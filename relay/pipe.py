@@ -116,6 +116,7 @@ class Pipe:
         with self._lock:
             if not self._ended:
                 self._ended = self._over = True
+                self._callbacks = []  # they know the reader, who knows the pipe: nothing else would let them go
                 self._size = 0  # the last block always fits
                 self._add(last)
                 self._filled.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +20,11 @@ from answers.producer import Ask, Producer
 from answers.sqlite_journal import SqliteJournal
 from answers.writer import Writer
 from relay import chat, passthrough
+from relay.body import SocketBody
 from relay.errors import ReaderGone
-from relay.pipe import Pipe
+from relay.framing import Counted
+from relay.line import DEFAULT_TIMEOUTS, Line
+from relay.pipe import Pipe, to_reader
 from relay.settings import Settings
 from tests.misbehaviours import done, event
 from tests.test_pipe import Task, until_it_waits
@@ -140,3 +144,33 @@ def test_a_token_of_the_article_s_relay_is_neither_parsed_nor_encoded_and_sent_o
     pipe.abandon(ReaderGone())
     reader.outcome()
     assert call.costs == [{"sent": 1}] * PIECES
+
+
+class Somebody:
+    """Who is told, or takes what comes."""
+
+    def take(self, _what: object) -> bool:
+        """Take it."""
+        return False
+
+
+def test_a_pipe_that_has_ended_keeps_nobody_in_memory_until_garbage_is_looked_for() -> None:
+    somebody, pipe = Somebody(), to_reader(Settings())
+    alive = weakref.ref(somebody)
+    pipe.on_abandon(somebody.take)
+    del somebody
+    assert alive()
+    pipe.close()
+    assert not alive()
+
+
+def test_a_body_that_was_read_keeps_nobody_in_memory_until_garbage_is_looked_for() -> None:
+    somebody = Somebody()
+    alive = weakref.ref(somebody)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        body = SocketBody(ours, Counted(5), b"whole", Line(DEFAULT_TIMEOUTS), bool)
+        assert not body.read(somebody.take)
+    del somebody
+    assert body.released
+    assert not alive()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from gevent import monkey
 
-from relay.loop import Readable, after, readable_now, spawn, while_readable
+from relay.loop import Readable, after, spawn, while_readable
 from tests.patched import run_patched
 
 LONG_S = 20.0
@@ -184,15 +184,3 @@ def test_what_is_to_run_after_a_while_runs_unless_it_is_prevented() -> None:
 @pytest.mark.skipif(IS_PATCHED, reason="this is the patched run")
 def test_all_of_this_holds_under_gevent() -> None:
     assert "1 skipped" in run_patched(__file__, timeout_s=60)
-
-
-def test_one_look_tells_which_of_many_sockets_have_something_to_say_or_have_ended() -> None:
-    pairs = [socket.socketpair() for _ in range(4)]
-    descriptors = [ours.fileno() for ours, _ in pairs]
-    assert readable_now(descriptors) == []
-    pairs[1][1].send(b"more")
-    pairs[2][1].close()
-    pairs[3][0].close()
-    assert readable_now(descriptors) == descriptors[1:]
-    for one in (end for pair in pairs for end in pair):
-        one.close()

@@ -8,10 +8,12 @@ whose client has closed.
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from flask import Response, request
@@ -27,7 +29,7 @@ from relay.errors import (
     TalkaboutError,
     TooManyReaders,
 )
-from relay.loop import readable_now
+from relay.loop import poll
 from relay.pipe import Pipe
 from relay.settings import Settings
 from web.accept import EVENT_STREAM
@@ -75,6 +77,7 @@ class Stream:
         self.cut_key = request.args.get("cut", "") if environ.get("QUERY_STRING") else ""
         self._streams = streams
         self.client = Client(environ, streams.reader_timeout_s)
+        self.descriptor = self.client.descriptor
         self.allowed = still_holds()
 
     def response(self, mimetype: str = EVENT_STREAM, headers: Mapping[str, str] | None = None) -> Response:
@@ -131,6 +134,8 @@ class Streams:
         self._refuses_since = 0.0
         self._open: set[Stream] = set()
         self._readers: Counter[str] = Counter()
+        self._watched: dict[int, Stream] = {}  # by the descriptor that is polled
+        self._poll = poll()
         self._lock = threading.Lock()
         self._watching = False
         self._listen_for_cuts = listen_for_cuts
@@ -162,6 +167,10 @@ class Streams:
         with self._lock:
             if stream in self._open:
                 self._open.remove(stream)
+                if self._watched.get(stream.descriptor) is stream:
+                    del self._watched[stream.descriptor]
+                    with suppress(OSError):  # its socket is closed already
+                        self._poll.unregister(stream.descriptor)
                 self._readers[stream.user] -= 1
                 if not self._readers[stream.user]:
                     del self._readers[stream.user]
@@ -197,6 +206,10 @@ class Streams:
                 raise TooManyReaders(f"{self.max_readers_per_user} are open for this user")
             self._open.add(stream)
             self._readers[stream.user] += 1
+            if stream.descriptor != NO_SOCKET:
+                self._watched[stream.descriptor] = stream
+                with suppress(FileExistsError):  # by a stream that nobody has closed
+                    self._poll.register(stream.descriptor, select.POLLIN)
             begin_watching, self._watching = not self._watching, True
         if begin_watching:
             threading.Thread(target=self._watch, daemon=True).start()
@@ -227,14 +240,13 @@ class Streams:
 
     def _sweep(self) -> None:
         """Cut who is too slow, and abandon whose client has gone; only what can be read is asked for its end."""
-        streams = self._all()
-        for stream in streams:
+        for stream in self._all():
             if isinstance(stream.source.reason, ReaderTooSlow):
                 stream.client.cut()
-        open_ = {stream.client.descriptor: stream for stream in streams}
-        for descriptor in readable_now(open_.keys() - {NO_SOCKET}):
-            if open_[descriptor].client.gone():
-                open_[descriptor].source.abandon(ReaderGone("the client has closed its connection"))
+        for descriptor, _ in self._poll.poll(0):
+            readable = self._watched.get(descriptor)
+            if readable is not None and readable.client.gone():
+                readable.source.abandon(ReaderGone("the client has closed its connection"))
 
     def _end_disallowed(self) -> None:
         """End the streams of whoever may not read them any more."""
