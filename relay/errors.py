@@ -10,7 +10,7 @@
     ├── Draining, Overloaded, TooManyAnswers, TooManyReaders
     ├── FileError           its tree stands in file_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
-                            UpstreamBroken, AnswerFailed, UpstreamStopped
+                            UpstreamBroken, AnswerFailed, UpstreamStopped, and those of route_errors.py
 
 Each answers the two questions of whoever catches it: `public` is what a user may read (never a key, an address or a
 traceback; the details stand in `str(error)`, which is for the log), and `retriable` says if trying again can help.

@@ -307,6 +307,11 @@ def no_answer(_: Exchange) -> None:
     """Close without a byte."""
 
 
+def headers_alone(x: Exchange) -> None:
+    """Begin an event stream and close without a byte of it."""
+    x.head(Transfer_Encoding="chunked")
+
+
 def leaves(x: Exchange) -> None:
     """Close the connection after the answer without having said so."""
     normal(x)
@@ -374,6 +379,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cut-content-length": cut_content_length,
     "reset": reset,
     "no-answer": no_answer,
+    "headers-alone": headers_alone,
     "leaves": leaves,
     "drops-second": drops_second,
     "empty": stream(),

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from relay.catalog import UnknownModel
 from relay.errors import BadUserId, Draining, TalkaboutError
 from relay.file_errors import FileError
+from relay.route_errors import UpstreamBusy
 from web.accept import is_lost, wants_page
 from web.fields import FieldError
 from web.i18n import messages
@@ -30,6 +31,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(BadUserId, _bad_user_id)
     app.register_error_handler(FileError, _file)
     app.register_error_handler(Draining, _draining)
+    app.register_error_handler(UpstreamBusy, _busy)
     app.register_error_handler(TalkaboutError, _ours)
     app.register_error_handler(Exception, _unexpected)
 
@@ -81,6 +83,12 @@ def _draining(error: Draining) -> AnyResponse:
         return _ours(error)
     query = request.query_string.decode("latin-1")
     return redirect(quote(request.root_path + request.path) + (f"?{query}" if query else ""), 307)
+
+
+def _busy(error: UpstreamBusy) -> Response:
+    response = _ours(error)
+    response.headers.update(retry_after(response.status_code, error.retry_after))
+    return response
 
 
 def _ours(error: TalkaboutError) -> Response:

@@ -58,8 +58,8 @@ class Services:
     ) -> AnswerRow:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
-        Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, and TooManyAnswers
-        if as many as one user may have are being written.
+        Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, TooManyAnswers if as
+        many as one user may have are being written, and UpstreamBusy if the queue before the model's servers is full.
         """
         if self.streams.draining:
             raise Draining
@@ -72,7 +72,8 @@ class Services:
             return self.producers.begin(user, prompt, known.model, *where)
         if not self.room.take(user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
-        _, name = self.catalog.find(model)
+        upstream, name = self.catalog.find(model)
+        upstream.expect_room()
         if files:
             self.files.check(user, files, self.catalog.takes_images(name))
         row = self.producers.begin(user, prompt, name, *where)
