@@ -70,7 +70,7 @@ def _prompt_from_anywhere() -> Fields:
 def talke_about() -> Response:
     """Pass the model server's own event stream on, line by line, unaltered."""
     prompt, model = _question("prompt")
-    return services().lines(prompt, model).response()
+    return services().lines(prompt, model, current_user()).response()
 
 
 @article.post("/stream")

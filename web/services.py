@@ -99,10 +99,11 @@ class Services:
             stream.before(text.accepted)
         return stream
 
-    def lines(self, prompt: str, model: str | None) -> Stream:
+    def lines(self, prompt: str, model: str | None, user: str) -> Stream:
         """Begin an answer as the upstream's own lines, for this request alone. Raises UpstreamError if it refuses."""
         upstream, name = self.catalog.find(model)
-        call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
+        body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
+        call = upstream.call(body, user=user)
         pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
         stream = self.streams.admit(pipe)
