@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from relay.entry import Entry
@@ -9,6 +10,7 @@ from relay.errors import TalkaboutError
 from relay.gate import Gate
 from relay.route import Route
 
+_OTHERS_S = 0.5  # what the first list of a server gets to come; one that is away holds nobody up
 STAND_IN = "default"  # stands for the preferred upstream's model where that lists none
 
 
@@ -56,16 +58,18 @@ class Catalog:
         """
         preferred, wanted = self.entries[0], model or self.default()
         if wanted == self._default:
-            return self._to(self._with_default()), wanted
+            return Route(wanted, self._with_default, self._gate), wanted
         self._look()
-        if having := self._having(wanted) or [entry for entry in self.entries if wanted in entry.models()]:
-            return self._to(having, wanted), wanted
+        for entry in self.entries:
+            entry.wait(_OTHERS_S)
+        if self._having(wanted) or [entry for entry in self.entries if wanted in entry.models()]:
+            return Route(wanted, partial(self._having, wanted), self._gate), wanted
         listed = preferred.models_now()
         if listed and wanted == STAND_IN:
             return self.find(self.default())
         if listed and wanted not in listed:
             raise UnknownModel(wanted)
-        return self._to([preferred], wanted), wanted
+        return Route(wanted, lambda: self._having(wanted) or [preferred], self._gate), wanted
 
     def lists(self, model: str) -> bool:
         """Tell if a model is one of those that are known, and not just a name that somebody said."""
@@ -106,6 +110,3 @@ class Catalog:
             self._look()
         having = self._having(self._default)
         return having if having and (preferred in having or preferred.names()) else [preferred, *having]
-
-    def _to(self, entries: list[Entry], model: str = "") -> Route:
-        return Route(model or self._default, entries, self._gate)

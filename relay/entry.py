@@ -68,6 +68,11 @@ class Entry:
         if self.known is None:
             self._ask_again_after(_REMEMBER_S if self._answers and self._listed else _REMEMBER_ALIVE_S)
 
+    def wait(self, seconds: float) -> None:
+        """Wait for its first answer, for so long at most; not where its models are known."""
+        if self.known is None:
+            self._first_answer.wait(seconds)
+
     def names(self) -> list[str]:
         """List the models as far as they are known now."""
         return [*(self._listed if self.known is None else self.known), *self.aliases]

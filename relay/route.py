@@ -6,7 +6,7 @@ breaks off for whoever reads, who may ask for the rest: that call goes to a serv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
@@ -23,12 +23,16 @@ from relay.upstream import Call
 
 
 class Route:
-    """The servers of one model, for one request or answer; the first is the preferred one."""
+    """The servers of one model, for one request or answer; the first is the preferred one.
 
-    def __init__(self, model: str, entries: list[Entry], gate: Gate) -> None:
+    `having` lists them anew for each call: one that went may be back when an answer is to go on.
+    """
+
+    def __init__(self, model: str, having: Callable[[], list[Entry]], gate: Gate) -> None:
         self.model = model
-        self.entries = entries
+        self.entries = having()
         self.gate = gate
+        self._having = having
         self.asked: set[Entry] = set()
 
     @property
@@ -42,6 +46,7 @@ class Route:
         The model's name in the body becomes the server's own. Users take turns where requests have to wait. The
         request's id is for `abort`, and goes to servers that know what it is.
         """
+        self.entries = self._having() or self.entries
         return RoutedCall(self, body, kept, user, request_id)
 
     def expect_room(self) -> None:

@@ -413,6 +413,11 @@ def model_list(answer: Any) -> Behaviour:
     return lambda x: x.whole("200 OK", json.dumps(answer).encode())
 
 
+def slow_list(x: Exchange) -> bool | None:
+    x.wait()
+    return model_list(LIST)(x)
+
+
 # Who misbehaves in the middle of an answer lists its models properly; these do there what they do elsewhere.
 ALIKE = (
     "slow-headers",
@@ -438,4 +443,5 @@ LISTS: dict[str, Behaviour] = {
     "list-odd": model_list({"data": [{"id": 5}, "text", None, {"id": MODEL}]}),
     "list-number": model_list(5),
     "list-endless": endless_list,
+    "slow-list": slow_list,
 }

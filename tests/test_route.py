@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay import health
+from relay import catalog, health
 from relay.catalog import Catalog, UnknownModel
 from relay.continuation import NONE, PREFILL
 from relay.entry import Entry
@@ -50,7 +50,7 @@ def entry(url: str, known: tuple[str, ...] | None = (MODEL,), **more: Any) -> En
 
 
 def route(*entries: Entry, gate: Gate | None = None) -> Route:
-    return Route(MODEL, list(entries), gate or Gate())
+    return Route(MODEL, lambda: list(entries), gate or Gate())
 
 
 def until(fact: Callable[[], object]) -> None:
@@ -420,6 +420,23 @@ def test_a_model_leads_to_every_server_that_has_it_and_is_listed_once(
     assert models.find("fast")[0].entries == [named]
     with pytest.raises(UnknownModel):
         models.find("no such")
+
+
+def test_an_answer_can_go_on_at_a_server_that_came_after_it_had_begun(
+    upstream_server: MisbehavingServer, other_server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "_OTHERS_S", 0.01)
+    slow = entry(f"{upstream_server.url}/slow-list", None, continues=PREFILL)
+    here = entry(f"{other_server.url}/cut-clean", None, continues=PREFILL)
+    found, _ = Catalog([here, slow]).find(MODEL)
+    assert found.entries == [here]
+    upstream_server.release()
+    until(slow.names)
+    found.call(BODY)
+    assert found.entries == [here, slow]
+    here.known = slow.known = ()  # both say that they have it no more: they are asked, and say so themselves
+    found.call(BODY)
+    assert found.entries == [here, slow]
 
 
 def test_one_server_is_enough_to_be_ready_and_to_have_a_default(upstream_server: MisbehavingServer) -> None:

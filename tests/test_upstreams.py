@@ -83,7 +83,7 @@ def test_sighup_reads_the_file_again_and_a_broken_one_changes_nothing(
         until(lambda: not before & set(server.workers()) and server.answers(), "new workers")
 
     path = configuration(tmp_path, first=f'url = "{upstream_server.url}/normal"\nmodels = ["{MODEL}"]')
-    with Server(tmp_path, workers=2, TALKABOUT_UPSTREAMS=path) as server:
+    with Server(tmp_path, TALKABOUT_UPSTREAMS=path, TALKABOUT_DRAIN_S="0") as server:
         assert settled(server)["content"] == TEXT
         configuration(tmp_path, second=f'url = "{upstream_server.url}/crlf"\nkey = "{KEY}"\nmodels = ["{MODEL}"]')
         reload()
