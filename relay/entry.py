@@ -104,7 +104,7 @@ class Entry:
     def failed(self, error: UpstreamError) -> None:
         """Note that a request failed."""
         if pause := self.health.failed(error):
-            log.warning("upstream %s rests for %.1f s: %s", self.upstream.name, pause, error)
+            log.warning("upstream %s rests for %.1f s: %s", self.upstream.name, pause, error.public)
 
     def _ask_again_after(self, seconds: float) -> threading.Thread:
         with self._lock:

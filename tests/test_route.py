@@ -18,6 +18,7 @@ from relay.entry import Entry
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamStopped, UpstreamUnreachable
 from relay.gate import Gate
 from relay.health import CLOSED, HALF_OPEN, OPEN
+from relay.line import Line
 from relay.route import Route, RoutedCall
 from relay.route_errors import PromptTooLong, UpstreamBusy
 from relay.upstream import Timeouts, Upstream
@@ -70,6 +71,24 @@ def read(call: RoutedCall) -> bytes:
         return b"".join(got)
     finally:
         call.close()
+
+
+class Holding(threading.Thread):
+    """A call that is opened in another thread, and keeps its slot until it is closed."""
+
+    def __init__(self, call: RoutedCall) -> None:
+        super().__init__(daemon=True)
+        self.call = call
+        self.error: UpstreamError | None = None
+        self.opened = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.call.open()
+        except UpstreamError as error:
+            self.error = error
+        self.opened.set()
 
 
 # ---- before the first byte -------------------------------------------------------------------------------------------
@@ -228,18 +247,19 @@ def test_a_dead_server_is_left_alone_and_tried_again_once_it_lists_its_models(
 def test_a_server_that_may_be_back_is_tried_by_one_request_at_a_time(
     upstream_server: MisbehavingServer, other_server: MisbehavingServer
 ) -> None:
-    sick, good = entry(f"{upstream_server.url}/slow-headers"), entry(f"{other_server.url}/normal")
+    sick, good = entry(f"{upstream_server.url}/slow-headers"), entry(f"{other_server.url}/silent")
     sick.health.state = HALF_OPEN
     both = route(sick, good)
-    trial = threading.Thread(target=read, args=(both.call(BODY),))
-    trial.start()
+    trial = Holding(route(sick, gate=both.gate).call(BODY))
     upstream_server.wait_for_requests()
-    for _ in range(3):
-        read(both.call(BODY))
-    assert (len(upstream_server.requests), len(other_server.requests)) == (1, 3)
+    calls = [both.call(BODY) for _ in range(3)]
+    for call in calls:
+        call.open()
+    assert (sick.running, good.running) == (1, 3)
     upstream_server.release()
-    trial.join()
-    assert sick.health.state == CLOSED
+    assert trial.opened.wait(20) and sick.health.state == CLOSED
+    for call in (trial.call, *calls):
+        call.close()
 
 
 def test_when_all_are_down_they_are_asked_all_the_same(upstream_server: MisbehavingServer) -> None:
@@ -287,24 +307,6 @@ def test_one_500_is_no_failure_of_the_server_but_three_are() -> None:
 # ---- slots -----------------------------------------------------------------------------------------------------------
 
 
-class Holding(threading.Thread):
-    """A call that is opened in another thread, and keeps its slot until it is closed."""
-
-    def __init__(self, call: RoutedCall) -> None:
-        super().__init__(daemon=True)
-        self.call = call
-        self.error: UpstreamError | None = None
-        self.opened = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.call.open()
-        except UpstreamError as error:
-            self.error = error
-        self.opened.set()
-
-
 def test_users_take_turns_in_the_queue(upstream_server: MisbehavingServer) -> None:
     one, gate = entry(f"{upstream_server.url}/slow-first-token", limit=1), Gate()
     held = Holding(route(one, gate=gate).call(BODY, user="a"))
@@ -341,6 +343,16 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(upstream_server: Misbeh
     assert gate.waiting_for(one) == 0
     first.call.close()
     assert read(route(entry(f"{upstream_server.url}/normal", limit=1), gate=gate).call(BODY)) == WHOLE
+
+
+def test_who_is_refused_is_told_by_how_long_slots_were_held(upstream_server: MisbehavingServer) -> None:
+    one, gate = entry(f"{upstream_server.url}/normal", limit=2), Gate(length=0)
+    held = [gate.enter([one], "", Line(Timeouts())) for _ in range(2)]
+    gate.leave(held.pop(), 81.0)  # an eighth of what is new counts: 1 + 80 / 8 seconds
+    gate.enter([one], "", Line(Timeouts()))
+    with pytest.raises(UpstreamBusy) as refused:
+        gate.expect_room([one])
+    assert refused.value.retry_after == 6  # of two slots
 
 
 def test_who_waits_too_long_for_a_slot_is_refused(upstream_server: MisbehavingServer) -> None:
@@ -428,6 +440,7 @@ def test_an_answer_can_go_on_at_a_server_that_came_after_it_had_begun(
     monkeypatch.setattr(catalog, "_OTHERS_S", 0.01)
     slow = entry(f"{upstream_server.url}/slow-list", None, continues=PREFILL)
     here = entry(f"{other_server.url}/cut-clean", None, continues=PREFILL)
+    here.models()
     found, _ = Catalog([here, slow]).find(MODEL)
     assert found.entries == [here]
     upstream_server.release()
