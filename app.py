@@ -37,8 +37,8 @@ from answers.writer import Writer
 from relay.access_settings import networks
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
+from relay.upstream_file import Upstreams, configured
 from relay.upstreams import catalog
 from web import access, assets, headers, i18n, oidc, ops, problems, slices, tokens_cli
 from web.admin import admin
@@ -72,15 +72,20 @@ class Application(Flask):
         return assets.serve(self, filename)
 
 
-def create_app(settings: Settings, embedded_url: str = "") -> Flask:
-    """Make the application. Raises SettingError if the settings do not fit together."""
+def create_app(settings: Settings, embedded_url: str = "", upstreams: Upstreams | None = None) -> Flask:
+    """Make the application; `upstreams` are read as the settings say, unless somebody has.
+
+    Raises SettingError if the settings do not fit together.
+    """
     data_dir = prepare_data_dir(settings)
     app = Application(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key or kept_secret(data_dir), MAX_CONTENT_LENGTH=settings.max_body_bytes
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions["talkabout"] = make_services(settings, data_dir, embedded_url)
+    app.extensions["talkabout"] = make_services(
+        settings, data_dir, catalog(settings, embedded_url, configured(settings) if upstreams is None else upstreams)
+    )
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)
@@ -95,9 +100,8 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     return app
 
 
-def make_services(settings: Settings, data_dir: Path, embedded_url: str) -> Services:
+def make_services(settings: Settings, data_dir: Path, models: Catalog) -> Services:
     """Make what the views work with, each part from those before it."""
-    models = catalog(settings, embedded_url)
     database = Database(settings)
     store, hidden, kept = Store(database), Hidden(database, settings.undo_s), Files(database, settings)
     usage, quotas = Usage(database, settings.usage_keep_days), Quotas(database, default_limits(settings))
@@ -149,13 +153,10 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
     max_tokens = min(within.max_tokens or longest, longest)
     asked = history or store.history(row.id, models.takes_images(name))
     body = request_body(name, asked, max_tokens, within.system, within.temperature)
-    style = upstream.continues()
-    if upstream.names_requests():
-        body["request_id"] = row.id
     return Ask(
-        lambda kept: upstream.call(continued(body, kept, style)),
+        lambda kept: upstream.call(body, kept, row.user, row.id),
         lambda: upstream.abort(name, row.id),
-        style,
+        upstream.continues(),
         settings.max_event_bytes,
         settings.max_answer_chars,
     )

@@ -4,6 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import json
 import os
 import resource
 import shutil
@@ -18,6 +19,7 @@ from answers.migrate import migrate
 from relay import embedded_model
 from relay.errors import DatabaseError, SettingError
 from relay.settings import load, prepare_data_dir
+from relay.upstream_file import configured
 from web import startup
 
 try:
@@ -57,6 +59,7 @@ def on_starting(server: Any) -> None:
     _refuse_taken_port()
     _raise_descriptor_limit()
     try:
+        server.upstreams = configured(settings)
         migrate(settings)
     except (SettingError, DatabaseError) as error:
         sys.exit(f"talkabout: {error}")
@@ -68,7 +71,14 @@ def on_starting(server: Any) -> None:
 
 
 def on_reload(server: Any) -> None:
-    """Bring the database up to the code of the next workers; while it is not, they say that they are not ready."""
+    """Read the upstreams anew, and bring the database up to the code of the next workers.
+
+    Upstreams that cannot be read stay as they were; while the database is not up, workers say that they are not ready.
+    """
+    try:
+        server.upstreams = configured(settings)
+    except SettingError as error:
+        server.log.error("the upstreams stay as they are: %s", error)
     try:
         migrate(settings)
     except DatabaseError as error:
@@ -92,11 +102,15 @@ def _refuse_taken_port() -> None:
 
 def when_ready(server: Any) -> None:
     """Say where the server listens and what it talks to."""
-    startup.announce(settings, server.embedded.base_url if server.embedded else "")
+    startup.announce(settings, server.upstreams, server.embedded.base_url if server.embedded else "")
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Let the worker import our modules anew: those that this file has imported would survive a reload by SIGHUP."""
+    """Let the worker import our modules anew: those that this file has imported would survive a reload by SIGHUP.
+
+    The upstreams come from here, so that a file that was broken since keeps no worker from starting.
+    """
+    os.environ["_TALKABOUT_UPSTREAMS"] = json.dumps(server.upstreams)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("relay", "answers", "web", "app")]:
         del sys.modules[name]
 

@@ -5,6 +5,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import gc
+import json
 import logging
 import os
 import sys
@@ -19,7 +20,10 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name
 # Patched too late, every https call would fail with a RecursionError, and plain http would work (gevent#1016).
 create_urllib3_context()
 
-app = create_app(load(), os.environ.get("_TALKABOUT_EMBEDDED_URL", ""))
+# The master has read them; taken away, since whatever a worker starts would inherit their keys.
+upstreams = json.loads(os.environ.pop("_TALKABOUT_UPSTREAMS", "null"))
+
+app = create_app(load(), os.environ.get("_TALKABOUT_EMBEDDED_URL", ""), upstreams)
 
 # psycopg chooses how it waits when it is imported: before the patch, each query would stop all streams of the worker.
 waiting = sys.modules.get("psycopg.waiting")

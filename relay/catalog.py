@@ -1,22 +1,17 @@
-"""The models that can be asked, and which upstream has each."""
+"""The models that can be asked, and which upstreams have each."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
-from relay.errors import TalkaboutError, UpstreamError, UpstreamNotAStream, UpstreamRefused
-from relay.upstream import Upstream
+from relay.entry import Entry
+from relay.errors import TalkaboutError
+from relay.gate import Gate
+from relay.route import Route
 
-log = logging.getLogger(__name__)
-
+_OTHERS_S = 0.5  # what the first list of a server gets to come; one that is away holds nobody up
 STAND_IN = "default"  # stands for the preferred upstream's model where that lists none
-
-_REMEMBER_S = 30.0
-_REMEMBER_ALIVE_S = 5.0  # also how soon an upstream that failed is asked again
-_NO_SUCH_ROUTE = (404, 405, 501)
 
 
 class UnknownModel(TalkaboutError):
@@ -25,111 +20,93 @@ class UnknownModel(TalkaboutError):
     public = "There is no such model."
 
 
-@dataclass
-class Entry:
-    """An upstream and what it serves: the `known` models, or else those that it lists.
+class State(NamedTuple):
+    """How an upstream does on this worker: the calls that run and wait, and if those and its list go well."""
 
-    It is asked in a thread of its own, and only its first answer is waited for: else each request that wants the list
-    would stand still for as long as the upstream does.
-    """
-
-    upstream: Upstream
-    known: tuple[str, ...] = ()
-    _listed: list[str] = field(default_factory=list)
-    _answers: bool = False
-    _asked_at: float = float("-inf")
-    _asking: threading.Thread = field(default_factory=threading.Thread)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _first_answer: threading.Event = field(default_factory=threading.Event)
-
-    def models(self) -> list[str]:
-        """List the models as of a while ago; an upstream that does not answer keeps those it listed last."""
-        if not self.known:
-            self._ask_again_after(_REMEMBER_S if self._answers and self._listed else _REMEMBER_ALIVE_S)
-        return list(self.known) or self._listed
-
-    def models_now(self) -> list[str]:
-        """List the models; where none are known, ask again and wait for the answer, all who wait for the same one."""
-        if not self.models():
-            self._ask_again_after(0).join()
-        return list(self.known) or self._listed
-
-    def alive(self) -> bool:
-        """Tell if the upstream answered when it was last asked: some seconds ago, where somebody looks regularly."""
-        self._ask_again_after(_REMEMBER_ALIVE_S)
-        return self._answers
-
-    def _ask_again_after(self, seconds: float) -> threading.Thread:
-        with self._lock:
-            now = time.monotonic()
-            if not self._asking.is_alive() and now - self._asked_at >= seconds:
-                self._asked_at = now
-                self._asking = threading.Thread(target=self._ask, daemon=True)
-                self._asking.start()
-            asking = self._asking
-        self._first_answer.wait()
-        return asking
-
-    def _ask(self) -> None:
-        try:
-            self._listed = self.upstream.models()
-            self._answers = True
-        except UpstreamError as exc:
-            self._answers = _answers_without_a_list(exc)
-            log.warning("%s lists no models: %s", self.upstream.name, exc)
-        finally:
-            self._first_answer.set()
-
-
-def _answers_without_a_list(error: UpstreamError) -> bool:
-    """Tell if a model server is there that just has no list: many that only complete have none."""
-    no_route = isinstance(error, UpstreamRefused) and error.status in _NO_SUCH_ROUTE
-    return no_route or isinstance(error, UpstreamNotAStream)
+    name: str
+    healthy: bool
+    running: int = 0
+    waiting: int = 0
 
 
 class Catalog:
     """Every upstream, the preferred one first."""
 
-    def __init__(self, entries: list[Entry], default: str = "", image_models: str = "") -> None:
+    def __init__(self, entries: list[Entry], default: str = "", gate: Gate | None = None) -> None:
         self.entries = entries
         self._default = default
-        self._image_models = frozenset(image_models.split())
+        self._gate = gate or Gate()
 
     def models(self) -> list[str]:
         """List every model id once, the default first."""
+        self._look()
         return list(dict.fromkeys([self.default(), *(model for entry in self.entries for model in entry.models())]))
 
     def default(self) -> str:
-        """Name the model that is asked when none is named; `default` if the preferred upstream lists none."""
-        return self._default or next(iter(self.entries[0].models()), STAND_IN)
+        """Name the model that is asked when none is named; `default` if no upstream but a spare one lists any."""
+        if self._default:
+            return self._default
+        self._look()
+        return next((entry.models()[0] for entry in self._counted() if entry.models()), STAND_IN)
 
-    def find(self, model: str | None) -> tuple[Upstream, str]:
-        """Find the upstream of a model, or of the default one. Raises UnknownModel.
+    def find(self, model: str | None) -> tuple[Route, str]:
+        """Find the way to a model, or to the default one. Raises UnknownModel.
 
-        The model that the operator set belongs to the preferred upstream, listed there or not; so does any model that
-        nobody lists, while the preferred upstream lists none: it may have it, and says so itself if it has not.
+        The model that the operator set belongs to the preferred upstream, listed there or not, unless another lists
+        it; so does any model that nobody lists, while the preferred upstream lists none: it may have it, and says so
+        itself if it has not.
         """
         preferred, wanted = self.entries[0], model or self.default()
         if wanted == self._default:
-            return preferred.upstream, wanted
+            return Route(wanted, self._with_default, self._gate), wanted
+        self._look()
         for entry in self.entries:
-            if wanted in entry.models():
-                return entry.upstream, wanted
+            entry.wait(_OTHERS_S)
+        if self._having(wanted) or [entry for entry in self.entries if wanted in entry.models()]:
+            return Route(wanted, partial(self._having, wanted), self._gate), wanted
         listed = preferred.models_now()
         if listed and wanted == STAND_IN:
-            return preferred.upstream, self.default()
+            return self.find(self.default())
         if listed and wanted not in listed:
             raise UnknownModel(wanted)
-        return preferred.upstream, wanted
+        return Route(wanted, lambda: self._having(wanted) or [preferred], self._gate), wanted
+
+    def lists(self, model: str) -> bool:
+        """Tell if a model is one of those that are known, and not just a name that somebody said."""
+        return model == self._default or any(model in entry.models() for entry in self.entries)
 
     def takes_images(self, model: str) -> bool:
-        """Tell if a model takes images: its server says so, or the operator for the preferred upstream's models."""
-        for entry in self.entries:
-            if model in entry.models():
-                said = entry is self.entries[0] and not {model, "*"}.isdisjoint(self._image_models)
-                return said or model in entry.upstream.seeing
-        return not {model, "*"}.isdisjoint(self._image_models)
+        """Tell if a model takes images, on whichever of its servers."""
+        return all(entry.sees(model) for entry in self._having(model) or self.entries[:1])
 
     def ready(self) -> bool:
-        """Tell if the preferred upstream answers: the poem counts only where there is nothing else."""
-        return self.entries[0].alive()
+        """Tell if at least one upstream answers: the poem counts only where there is nothing else."""
+        counted = self._counted()
+        self._look()
+        return any(entry.alive() for entry in counted)
+
+    def states(self) -> list[State]:
+        """Tell how each upstream does, without asking any."""
+        return [
+            State(entry.upstream.name, entry.healthy(), entry.running, self._gate.waiting_for(entry))
+            for entry in self.entries
+        ]
+
+    def _look(self) -> None:
+        """Have all lists asked for that are needed, at once: then nobody waits for two."""
+        for entry in self.entries:
+            entry.look()
+
+    def _counted(self) -> list[Entry]:
+        return [entry for entry in self.entries if not entry.spare] or self.entries
+
+    def _having(self, model: str) -> list[Entry]:
+        return [entry for entry in self.entries if model in entry.names()]
+
+    def _with_default(self) -> list[Entry]:
+        """List who has the operator's model, without waiting for a list; where one alone may, none is asked for."""
+        preferred, *others = self._counted()
+        if others:
+            self._look()
+        having = self._having(self._default)
+        return having if having and (preferred in having or preferred.names()) else [preferred, *having]

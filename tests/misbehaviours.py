@@ -313,6 +313,11 @@ def no_answer(_: Exchange) -> None:
     """Close without a byte."""
 
 
+def headers_alone(x: Exchange) -> None:
+    """Begin an event stream and close without a byte of it."""
+    x.head(Transfer_Encoding="chunked")
+
+
 def leaves(x: Exchange) -> None:
     """Close the connection after the answer without having said so."""
     normal(x)
@@ -487,6 +492,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "cut-content-length": cut_content_length,
     "reset": reset,
     "no-answer": no_answer,
+    "headers-alone": headers_alone,
     "leaves": leaves,
     "drops-second": drops_second,
     "empty": stream(),
@@ -520,6 +526,11 @@ def model_list(answer: Any) -> Behaviour:
     return lambda x: x.whole("200 OK", json.dumps(answer).encode())
 
 
+def slow_list(x: Exchange) -> bool | None:
+    x.wait()
+    return model_list(LIST)(x)
+
+
 # Who misbehaves in the middle of an answer lists its models properly; these do there what they do elsewhere.
 ALIKE = (
     "slow-headers",
@@ -547,4 +558,5 @@ LISTS: dict[str, Behaviour] = {
     "list-odd": model_list({"data": [{"id": 5}, "text", None, {"id": MODEL}]}),
     "list-number": model_list(5),
     "list-endless": endless_list,
+    "slow-list": slow_list,
 }

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from relay import catalog
-from relay.catalog import STAND_IN, Catalog, Entry, UnknownModel
+from relay import entry as module
+from relay.catalog import STAND_IN, Catalog, UnknownModel
+from relay.entry import Entry
 from relay.upstream import Upstream
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import MODEL
@@ -17,12 +18,18 @@ from tests.misbehaviours import MODEL
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have upstreams asked again each time."""
-    monkeypatch.setattr(catalog, "_REMEMBER_S", 0.0)
-    monkeypatch.setattr(catalog, "_REMEMBER_ALIVE_S", 0.0)
+    monkeypatch.setattr(module, "_REMEMBER_S", 0.0)
+    monkeypatch.setattr(module, "_REMEMBER_ALIVE_S", 0.0)
 
 
 def entry(server: MisbehavingServer, behaviour: str = "normal") -> Entry:
     return Entry(Upstream("test", f"{server.url}/{behaviour}"))
+
+
+def found(models: Catalog, wanted: str | None) -> tuple[list[Entry], str]:
+    """Tell which servers a model leads to, and under which name."""
+    route, name = models.find(wanted)
+    return route.entries, name
 
 
 def until(fact: Callable[[], bool]) -> None:
@@ -79,10 +86,10 @@ def test_a_model_that_nobody_has_is_unknown(upstream_server: MisbehavingServer) 
 @pytest.mark.parametrize("behaviour", ["404", "html", "list-empty", "500", "no-answer"])
 def test_default_stands_for_an_upstream_that_lists_nothing(upstream_server: MisbehavingServer, behaviour: str) -> None:
     first = entry(upstream_server, behaviour)
-    models = Catalog([first, Entry(Upstream("other", "http://127.0.0.1:9"), ("known",))])
+    models = Catalog([first, Entry(Upstream("other", "http://127.0.0.1:9"), ("known",), spare=True)])
     assert models.models() == [STAND_IN, "known"]
-    assert models.find(None) == models.find(STAND_IN) == (first.upstream, STAND_IN)
-    assert models.find("whatever") == (first.upstream, "whatever")
+    assert found(models, None) == found(models, STAND_IN) == ([first], STAND_IN)
+    assert found(models, "whatever") == ([first], "whatever")
     assert models.find("known")[1] == "known"
 
 
@@ -98,10 +105,10 @@ def test_an_upstream_that_comes_back_is_used_at_once(upstream_server: Misbehavin
     models = Catalog([asked])
     assert models.models() == [STAND_IN]
     asked.upstream = entry(upstream_server).upstream
-    assert models.find(wanted) == (asked.upstream, MODEL)
+    assert found(models, wanted) == ([asked], MODEL)
 
 
 def test_the_model_that_the_operator_set_is_asked_without_a_list(upstream_server: MisbehavingServer) -> None:
     first = entry(upstream_server, "slow-headers")
-    assert Catalog([first], "mine").find(None) == (first.upstream, "mine")
+    assert found(Catalog([first], "mine"), None) == ([first], "mine")
     assert upstream_server.requests == []

@@ -13,6 +13,7 @@ import requests
 
 from app import create_app
 from relay.settings import Settings
+from relay.upstream_file import configured
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
 from tests.streams import opened
@@ -79,12 +80,13 @@ def neighbour(upstream_server: MisbehavingServer, monkeypatch: pytest.MonkeyPatc
 def test_a_known_server_on_its_usual_port_is_pointed_out(
     neighbour: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    startup.announce(Settings(data_dir=tmp_path), "")
+    startup.announce(Settings(data_dir=tmp_path), {}, "")
     assert f"Ollama answers at {neighbour}; to use it: TALKABOUT_UPSTREAM_URL={neighbour}" in capsys.readouterr().err
 
 
 def test_a_password_in_the_model_servers_address_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    startup.announce(Settings(upstream_url="http://user:pass@127.0.0.1:9/v1"), "")
+    settings = Settings(upstream_url="http://user:pass@127.0.0.1:9/v1")
+    startup.announce(settings, configured(settings), "")
     assert "model server: http://127.0.0.1:9/v1\n" in capsys.readouterr().err
 
 
@@ -95,5 +97,6 @@ def test_a_worker_may_open_as_many_descriptors_as_its_streams_need(server: Serve
 
 
 def test_a_server_that_is_open_to_the_network_without_tokens_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
-    startup.announce(Settings(host="0.0.0.0", upstream_url="http://127.0.0.1:9"), "")
+    settings = Settings(host="0.0.0.0", upstream_url="http://127.0.0.1:9")
+    startup.announce(settings, configured(settings), "")
     assert "anyone who reaches 0.0.0.0:8000 may use it" in capsys.readouterr().err

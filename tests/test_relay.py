@@ -194,4 +194,4 @@ def test_what_fails_in_mid_stream_stands_in_the_log(
     upstream_server: MisbehavingServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     assert b"broke off" in ask(upstream_server, tmp_path, "cut-mid-chunk", path).data
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["UpstreamBroken"]
+    assert [record.message.partition(":")[0] for record in caplog.records].count("UpstreamBroken") == 1

@@ -41,7 +41,7 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Its journal, its database and the preferred upstream answer, and it is not being replaced."""
+    """Its journal, its database and at least one upstream answer, and it is not being replaced."""
     here = services()
     why_not = _database_fails(here.store)
     parts = {

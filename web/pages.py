@@ -127,7 +127,7 @@ def _answered(new: dict[str, Any], shown: dict[str, Any], begin: Callable[[], An
         return _page(**{**shown, "model": ""}, **draft, error=t("chat.error.model")), 422
     except TalkaboutError as error:
         status, words = status_of(error), _words(error, language())
-        return _page(**shown, **draft, error=words), status, retry_after(status, error)
+        return _page(**shown, **draft, error=words), status, retry_after(status, error.wait_s)
     return stream.response("text/html")
 
 

@@ -32,7 +32,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(BadUserId, _bad_user_id)
     app.register_error_handler(FileError, _file)
     app.register_error_handler(Draining, _draining)
-    app.register_error_handler(LimitReached, _limit)
     app.register_error_handler(UpstreamRefused, _refused)
     app.register_error_handler(TalkaboutError, _ours)
     app.register_error_handler(Exception, _unexpected)
@@ -91,12 +90,6 @@ def _draining(error: Draining) -> AnyResponse:
     return redirect(quote(request.root_path + request.path) + (f"?{query}" if query else ""), 307)
 
 
-def _limit(error: LimitReached) -> Response:
-    response = problem(status_of(error), error.public, code=error.code, limit=error.limit)
-    response.headers.update(retry_after(response.status_code, error))
-    return response
-
-
 def _refused(error: UpstreamRefused) -> Response:
     if not is_openai():
         return _ours(error)
@@ -106,7 +99,10 @@ def _refused(error: UpstreamRefused) -> Response:
 
 def _ours(error: TalkaboutError) -> Response:
     log.warning("%s: %s", type(error).__name__, error)
-    return problem(status_of(error), error.public, code=error.code)
+    limit = {"limit": error.limit} if isinstance(error, LimitReached) else {}
+    response = problem(status_of(error), error.public, code=error.code, **limit)
+    response.headers.update(retry_after(response.status_code, error.wait_s))
+    return response
 
 
 def _unexpected(error: Exception) -> Response:

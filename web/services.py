@@ -80,8 +80,9 @@ class Services:
     ) -> AnswerRow:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
-        Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, TooManyAnswers
-        if as many as one user, or token, may have are being written, and LimitReached.
+        Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, TooManyAnswers if as
+        many as one user, or token, may have are being written, LimitReached, and UpstreamBusy if the queue before the
+        model's servers is full.
         """
         if self.streams.draining:
             raise Draining
@@ -94,7 +95,8 @@ class Services:
             return self.producers.begin(caller.user, prompt, known.model, *where, caller.token)
         if not self.room.take(caller.user):
             raise TooManyAnswers(f"{self.room.limit} are being written for this user")
-        _, name = self.catalog.find(model)
+        upstream, name = self.catalog.find(model)
+        upstream.expect_room()
         of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
         with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files) as charge:
             row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
@@ -136,7 +138,7 @@ class Services:
         upstream, name = self.catalog.find(model)
         body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
         with self.charged(caller, name, estimate(prompt)) as on_end:
-            return self.pass_on(upstream.call(body), on_end=on_end)
+            return self.pass_on(upstream.call(body, user=caller.user), on_end=on_end)
 
     def pass_on(self, call: Call, user: str = "", shape: Shape = brief, on_end: OnEnd | None = None) -> Stream:
         """Ask for a streamed completion, to be passed on as it comes. Raises UpstreamError if that is refused."""

@@ -14,6 +14,7 @@ from relay.access_settings import users_by_token
 from relay.errors import DatabaseError, UpstreamError
 from relay.settings import Settings, unknown
 from relay.upstream import Timeouts, Upstream
+from relay.upstream_file import Upstreams
 
 KNOWN_SERVERS = {
     "Ollama": 11434,
@@ -26,11 +27,11 @@ _GUESSABLE_CHARS = 16
 _PROBE = Timeouts(connect=0.2, first_byte=0.5, idle=0.5, total=1.0)
 
 
-def announce(settings: Settings, embedded_url: str) -> None:
+def announce(settings: Settings, upstreams: Upstreams, embedded_url: str) -> None:
     """Print the address, the upstreams, and every warning that an operator should see before anyone else does."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     _say(f"talkabout listens on http://{host}:{settings.port}")
-    for line in _upstreams(settings, embedded_url):
+    for line in _upstreams(settings, upstreams, embedded_url):
         _say(f"  {line}")
     for line in _warnings(settings):
         _say(f"  warning: {line}")
@@ -40,16 +41,17 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the terminal is whom this is for
 
 
-def _upstreams(settings: Settings, embedded_url: str) -> list[str]:
-    lines = []
-    if settings.upstream_url:
-        lines.append(f"model server: {_without_password(settings.upstream_url)}")
+def _upstreams(settings: Settings, upstreams: Upstreams, embedded_url: str) -> list[str]:
+    lines = [
+        f"model server{f' {name}' if settings.upstreams else ''}: {_without_password(given['url'])}"
+        for name, given in upstreams.items()
+    ]
     if embedded_url:
         lines.append(f"model: {embedded_model.MODEL} (embedded; it answers in a few seconds)")
     else:
         lines.append(f"no embedded model: {embedded_model.why_not(settings)}")
     lines.append(f"model: {demo_model.MODEL} (built in)")
-    if not settings.upstream_url:
+    if not upstreams:
         lines += [
             f"{name} answers at {url}; to use it: TALKABOUT_UPSTREAM_URL={url}" for name, url in local_servers(settings)
         ]

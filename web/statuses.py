@@ -19,8 +19,10 @@ from relay.errors import (
 )
 from relay.file_errors import FileError, FileNotTaken, FileTooLarge
 from relay.limit_errors import LimitReached
+from relay.route_errors import PromptTooLong, UpstreamBusy
 
 _BUSY_RETRY_AFTER_S = 2
+_OF_AN_ANSWER = {"upstream_timeout": 504, "upstream_busy": 503, "prompt_too_long": 422}
 _STATUS: dict[type[TalkaboutError], int] = {
     LimitReached: 429,
     TooManyAnswers: 429,
@@ -36,19 +38,19 @@ _STATUS: dict[type[TalkaboutError], int] = {
     FileNotTaken: 415,
     FileError: 422,  # every other of a file
     UpstreamTimeout: 504,
+    UpstreamBusy: 503,
+    PromptTooLong: 422,
     UpstreamError: 502,  # every other of the model server's
 }
 
 
-def retry_after(status: int, error: TalkaboutError | None = None) -> dict[str, str]:
+def retry_after(status: int, wait_s: int | None = None) -> dict[str, str]:
     """Make the header that tells a client when to come back, for what passes by itself."""
-    if isinstance(error, LimitReached):
-        return {"Retry-After": str(error.wait_s)}
-    return {"Retry-After": str(_BUSY_RETRY_AFTER_S)} if status in (429, 503) else {}
+    return {"Retry-After": str(wait_s or _BUSY_RETRY_AFTER_S)} if status in (429, 503) else {}
 
 
 def status_of(error: TalkaboutError) -> int:
     """Say which status an error has when it comes before the stream."""
-    if isinstance(error, AnswerFailed) and error.failure == "upstream_timeout":
-        return 504
+    if isinstance(error, AnswerFailed):
+        return _OF_AN_ANSWER.get(error.failure, 502)
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)

@@ -14,8 +14,9 @@ from relay.catalog import UnknownModel
 from relay.demo_model import CREATED
 from relay.errors import ReaderGone, UpstreamTimeout
 from relay.passthrough import full
+from relay.route import Route
 from relay.tally import OnEnd
-from relay.upstream import Call, Upstream
+from relay.upstream import Call
 from web.body import json_object
 from web.fields import FieldError
 from web.services import services
@@ -56,7 +57,7 @@ def complete() -> Response:
     here, caller = services(), current_caller()
     upstream, name = here.catalog.find(wanted)
     with here.charged(caller, name, prompt_tokens(body.get("messages"))) as count:
-        call, on_end = _asked(upstream, {**body, "model": name}, count)
+        call, on_end = _asked(upstream, {**body, "model": name}, caller.user, count)
         if durable:
             return _events(here.durable(call, caller.user, on_end), None)
         if streamed:
@@ -101,20 +102,18 @@ def _whole(call: Call, user: str, on_end: OnEnd) -> Response:
     return Response(reply, content_type=call.kind)
 
 
-def _asked(upstream: Upstream, body: dict[str, Any], count: OnEnd) -> tuple[Call, OnEnd]:
-    """Prepare a request for the model server, and what is to be done at its end.
+def _asked(upstream: Route, body: dict[str, Any], user: str, count: OnEnd) -> tuple[Call, OnEnd]:
+    """Prepare a request for a model server, and what is to be done at its end.
 
-    Where a server writes on for clients that have gone, it gets a name for the request, by which it is given up.
+    Where a server writes on for clients that have gone, the request has a name, by which it is given up.
     """
-    if not upstream.names_requests():
-        return upstream.call(body), count
-    body.setdefault("request_id", new_id())
-    call = upstream.call(body)
+    request_id = str(body.get("request_id") or new_id())
+    call = upstream.call(body, user=user, request_id=request_id)
 
     def give_up(prompt: int | None, completion: int | None, chars: int) -> None:
         count(prompt, completion, chars)
         if not call.ended:
-            upstream.abort(str(body["model"]), str(body["request_id"]))
+            upstream.abort(str(body["model"]), request_id)
 
     return call, give_up
 

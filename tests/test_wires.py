@@ -1,0 +1,216 @@
+"""What Xinference, Ollama and vLLM send, and where it leads a request.
+
+Xinference 4.1 was recorded; the other two are as their users' reports show them, since they do not run here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from relay.catalog import Catalog
+from relay.chat import Delta
+from relay.completion import Completion
+from relay.continuation import CONTINUE_FINAL_MESSAGE, NONE, PREFILL
+from relay.entry import Entry
+from relay.errors import UpstreamError, UpstreamFailed, UpstreamRefused
+from relay.health import CLOSED
+from relay.upstream import Upstream
+from tests.misbehaving import MisbehavingServer
+from tests.misbehaviours import BEHAVIOURS, LISTS, TEXT, Behaviour, model_list, normal, stream
+
+XINFERENCE_LIST = {
+    "object": "list",
+    "data": [
+        {
+            "id": "smollm2-135m",
+            "object": "model",
+            "created": 0,
+            "owned_by": "xinference",
+            "model_type": "LLM",
+            "model_name": "smollm2-135m-local",
+            "model_ability": ["chat"],
+            "context_length": 4096,
+        }
+    ],
+}
+OLLAMA_LIST = {
+    "object": "list",
+    "data": [{"id": "qwen3:4b", "object": "model", "created": 1763800000, "owned_by": "library"}],
+}
+VLLM_MODEL = {
+    "id": "Qwen/Qwen3-8B",
+    "object": "model",
+    "created": 1763800000,
+    "owned_by": "vllm",
+    "root": "/models/qwen3-8b",
+    "parent": None,
+    "max_model_len": 4096,
+}
+VLLM_LIST = {
+    "object": "list",
+    "data": [VLLM_MODEL, {**VLLM_MODEL, "id": "sql-lora", "root": "/loras/sql", "parent": "Qwen/Qwen3-8B"}],
+}
+
+PATH = "/root/.xinference/cache/v2/smollm2-135m-local-ggufv2-0_135b-Q4_1/SmolLM2-135M-Instruct.Q4_1.gguf"
+XINFERENCE_FAILED = "The chat completion request failed. Check the server logs for details."
+
+
+def xinference_chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    chunk = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1763800000,
+        "model": PATH,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }
+    return f"data: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\n".encode()
+
+
+XINFERENCE_ANSWER = [
+    xinference_chunk({"role": "assistant", "content": None}),
+    b": ping - 2026-11-22 11:54:43.374035+00:00\r\n\r\n",
+    xinference_chunk({"content": "Silence é"}),
+    xinference_chunk({"content": " 沉默"}),
+    xinference_chunk({"content": ""}, "length"),
+    b"data: [DONE]\r\n\r\n",
+]
+
+
+def whole(status: str, body: object, kind: str = "application/json") -> Behaviour:
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    return lambda x: x.whole(status, content, kind)
+
+
+def vllm_error(code: int, kind: str, message: str) -> dict[str, Any]:
+    return {"object": "error", "message": message, "type": kind, "param": None, "code": code}
+
+
+XINFERENCE_GONE = "[address=127.0.0.1:36217, pid=80] Model not found in the model list, uid: smollm2-135m. "
+OLLAMA_GONE = {"error": {"message": 'model "qwen3:4b" not found, try pulling it first', "type": "api_error"}}
+VLLM_GONE = vllm_error(404, "NotFoundError", "The model `Qwen/Qwen3-8B` does not exist.")
+VLLM_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5120 tokens."
+VLLM_LONG_NEW = "You passed 1015 input tokens. However, the model's context length is only 1024 tokens."
+VLLM_STREAM_ERROR = {"error": vllm_error(400, "BadRequestError", "EngineCore encountered an issue.")}
+
+WIRES: dict[str, Behaviour] = {
+    "xinference-answers": stream(*XINFERENCE_ANSWER),
+    "xinference-unloaded": whole("404 Not Found", {"detail": XINFERENCE_GONE}),
+    "xinference-stopping": whole("500 Internal Server Error", {"detail": "Model is in stopping state"}),
+    "xinference-overflow": stream(f'data: {{"error": "{XINFERENCE_FAILED}"}}\r\n\r\n'.encode()),
+    "xinference-bad": whole("500 Internal Server Error", "Internal Server Error: 2 validation errors", "text/plain"),
+    "ollama-unloaded": whole("404 Not Found", OLLAMA_GONE),
+    "vllm-unloaded-old": whole("404 Not Found", VLLM_GONE),
+    "vllm-unloaded": whole("404 Not Found", {"error": VLLM_GONE}),
+    "vllm-long-old": whole("400 Bad Request", vllm_error(400, "BadRequestError", VLLM_LONG)),
+    "vllm-long": whole("400 Bad Request", {"error": vllm_error(400, "BadRequestError", VLLM_LONG_NEW)}),
+    "vllm-dies": stream(b"data: " + json.dumps(VLLM_STREAM_ERROR).encode() + b"\n\n", b"data: [DONE]\n\n"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MisbehavingServer]:
+    """Run a server whose paths behave as these do."""
+    for name, behaviour in WIRES.items():
+        monkeypatch.setitem(BEHAVIOURS, name, behaviour)
+    for name, listed in (("xinference", XINFERENCE_LIST), ("ollama", OLLAMA_LIST), ("vllm", VLLM_LIST)):
+        monkeypatch.setitem(BEHAVIOURS, name, normal)
+        monkeypatch.setitem(LISTS, name, model_list(listed))
+    with MisbehavingServer() as running:
+        yield running
+
+
+def entry(server: MisbehavingServer, path: str, *models: str, **more: Any) -> Entry:
+    return Entry(Upstream(path, f"{server.url}/{path}", retries=0), models or None, **more)
+
+
+def answer(catalog: Catalog, model: str) -> str:
+    """Ask for a model as an answer's producer does, and give the text."""
+    route, name = catalog.find(model)
+    completion, said = Completion(1 << 20), list[Delta]()
+    call = route.call({"model": name, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100})
+    try:
+        call.open()
+        while not completion.done and call.read(lambda piece: bool(completion.feed(piece, said)) or completion.done):
+            pass
+        completion.end()
+    finally:
+        call.close()
+    return "".join(delta.content for delta in said)
+
+
+def refusal(catalog: Catalog, model: str) -> UpstreamError:
+    with pytest.raises(UpstreamError) as caught:
+        answer(catalog, model)
+    return caught.value
+
+
+def test_names_come_from_the_list_as_they_are(server: MisbehavingServer) -> None:
+    entries = [entry(server, name) for name in ("xinference", "ollama", "vllm")]
+    models = Catalog(entries)
+    assert models.models() == ["smollm2-135m", "qwen3:4b", "Qwen/Qwen3-8B", "sql-lora"]
+    assert [each.upstream.continues() for each in entries] == [NONE, PREFILL, CONTINUE_FINAL_MESSAGE]
+    for name in models.models():
+        assert answer(models, name) == TEXT
+    asked = [request.json["model"] for request in server.requests if request.path.endswith("completions")]
+    assert asked == models.models()
+
+
+def test_a_uid_with_odd_characters_is_asked_for_and_given_up_by_its_own_name(server: MisbehavingServer) -> None:
+    xinference = entry(server, "xinference", aliases={"fast": "team/qwen:4b?"})
+    xinference.models()
+    route, name = Catalog([xinference]).find("fast")
+    call = route.call({"model": name, "messages": []}, request_id="r/1")
+    call.open()
+    call.close()
+    route.abort(name, "r/1")
+    assert (server.requests[-2].json["model"], server.requests[-2].json["request_id"]) == ("team/qwen:4b?", "r/1")
+    assert server.requests[-1].path == "/xinference/v1/models/team%2Fqwen%3A4b%3F/requests/r%2F1/abort"
+
+
+def test_xinference_s_stream_is_read_in_spite_of_crlf_pings_and_the_path_in_it(server: MisbehavingServer) -> None:
+    assert answer(Catalog([entry(server, "xinference-answers", "smollm2-135m")]), "smollm2-135m") == "Silence é 沉默"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "xinference-unloaded",
+        "xinference-stopping",
+        "xinference-bad",
+        "ollama-unloaded",
+        "vllm-unloaded-old",
+        "vllm-unloaded",
+    ],
+)
+def test_a_server_that_has_lost_its_model_is_passed_over(server: MisbehavingServer, path: str) -> None:
+    lost, has = entry(server, path, "m:1/x"), entry(server, "normal", "m:1/x")
+    assert answer(Catalog([lost, has]), "m:1/x") == TEXT
+    assert lost.health.state == CLOSED  # it may have others
+
+
+@pytest.mark.parametrize("path", ["xinference-unloaded", "ollama-unloaded", "vllm-unloaded", "vllm-unloaded-old"])
+def test_a_model_that_is_nowhere_is_told_without_what_the_server_says(server: MisbehavingServer, path: str) -> None:
+    error = refusal(Catalog([entry(server, path, "m")]), "m")
+    assert error.public == "The model server refused the request (status 404)."
+    assert not error.retriable and "address" not in str(error)
+
+
+@pytest.mark.parametrize("path", ["vllm-long", "vllm-long-old"])
+def test_a_prompt_that_vllm_finds_too_long_goes_nowhere_else(server: MisbehavingServer, path: str) -> None:
+    error = refusal(Catalog([entry(server, path, "m"), entry(server, "normal", "m")]), "m")
+    assert isinstance(error, UpstreamRefused) and error.public == "The prompt is longer than the model can take."
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("path", "said"), [("xinference-overflow", XINFERENCE_FAILED), ("vllm-dies", "EngineCore")])
+def test_an_error_in_an_event_fails_the_answer_whatever_its_shape(
+    server: MisbehavingServer, path: str, said: str
+) -> None:
+    error = refusal(Catalog([entry(server, path, "m"), entry(server, "normal", "m")]), "m")
+    assert isinstance(error, UpstreamFailed) and said in str(error)
+    assert error.public == "The model server reported an error."
+    assert len(server.requests) == 1
