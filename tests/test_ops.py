@@ -41,6 +41,8 @@ def test_a_server_whose_model_server_is_away_is_not_ready(tmp_path: Path) -> Non
     client = create_app(Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", model="m")).test_client()
     response = client.get("/readyz")
     assert (response.status_code, response.json["upstream"], response.json["journal"]) == (503, False, True)
+    asked_by_a_balancer = client.get("/readyz?upstream=off")
+    assert (asked_by_a_balancer.status_code, asked_by_a_balancer.json["status"]) == (200, "ready")
 
 
 def test_metrics_count_the_streams_of_all_workers(server: Server) -> None:
