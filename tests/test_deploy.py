@@ -41,6 +41,15 @@ def test_systemd_finds_no_fault_with_the_unit(tmp_path: Path) -> None:
     assert (found.returncode, [line for line in found.stderr.splitlines() if "talkabout" in line]) == (0, [])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+def test_systemd_finds_the_service_shut_in(tmp_path: Path) -> None:
+    (tmp_path / "talkabout.service").write_text(read_unit(tmp_path)[0])
+    # In tenths: 1.6 at present. What is left is the network, and what raises the limit of descriptors.
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(tmp_path / "talkabout.service")]
+    found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stdout
+
+
 def test_the_unit_stops_with_terminal_events_and_leaves_no_process_behind(service: Service) -> None:
     with service.recite() as response:
         came = events(response)
