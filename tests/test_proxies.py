@@ -195,6 +195,12 @@ def test_a_cookie_is_for_https_alone_exactly_where_the_client_came_by_it(proxy: 
         assert ("Secure" in page.headers["Set-Cookie"]) == bool(proxy.ca)
 
 
+def test_no_header_of_a_client_moves_the_pages(proxy: Front) -> None:
+    moved = {"SCRIPT_NAME": "/moved-away", "PATH_INFO": "/moved-away/login"}
+    page = proxy.ask("GET", "/", headers={"Accept": "text/html", **moved})
+    assert (page.status_code, "moved-away" in page.text) == (200, False)
+
+
 @pytest.mark.parametrize("kind", LIMITING, indirect=True)
 def test_one_address_gets_a_hundred_streams_and_a_429_beyond(proxy: Front) -> None:
     with contextlib.ExitStack() as streams:
