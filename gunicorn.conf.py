@@ -37,6 +37,7 @@ timeout = 30
 graceful_timeout = int(settings.drain_s) + 10
 keepalive = 5  # 0 would lift the time limit on reading request headers
 limit_request_line = 8190  # the most there is: a prompt may stand in a query
+forwarder_headers = ""  # else a header SCRIPT_NAME or PATH_INFO, which proxies pass on, would move the pages
 control_socket_disable = True  # one fixed path a user: a second server would take it over
 max_requests = 0  # a worker that ends by count refuses connections while its streams run
 

@@ -81,6 +81,8 @@ missing_for_bench() {
 
 missing_for_tests() {
     missing_for_bench
+    have caddy || echo caddy
+    have haproxy || echo haproxy
     have chromium || echo chromium
     have_postgres || echo postgresql
     have_cjk_font || echo fonts-noto-cjk
@@ -104,6 +106,8 @@ bring() {
   gcc, libc6-dev  Debian: apt-get install gcc libc6-dev (the benchmark runs on Linux only)
   chromium        Debian: apt-get install chromium      macOS: brew install --cask chromium
   nginx-light     Debian: apt-get install nginx-light   macOS: brew install nginx
+  caddy           Debian: apt-get install caddy          macOS: brew install caddy
+  haproxy         Debian: apt-get install haproxy        macOS: brew install haproxy
   redis-server    Debian: apt-get install redis-server  macOS: brew install redis
   postgresql      Debian: apt-get install postgresql    macOS: brew install postgresql
   fonts-noto-cjk  Debian: apt-get install fonts-noto-cjk fontconfig   macOS: brew install font-noto-sans-cjk fontconfig

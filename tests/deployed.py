@@ -1,19 +1,18 @@
-"""What `deploy/` ships, as tests run it: nginx in front of a server, and the unit's commands without a systemd."""
+"""What `deploy/` ships for systemd, as tests run it: the unit's commands, without a systemd."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
-from tests.servers import ROOT, Server, free_port
+from tests.servers import ROOT, free_port
 from tests.streams import opened
 
 PATIENCE_S = 20.0
@@ -27,29 +26,6 @@ def until(fact: Callable[[], object], what: str) -> None:
     while not fact():
         assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {what}"
         time.sleep(0.02)
-
-
-@contextlib.contextmanager
-def nginx(server: Server, folder: Path) -> Iterator[str]:
-    """Run the shipped configuration, with two other ports, in front of a server; give its URL."""
-    port = free_port()
-    text = (ROOT / "deploy/nginx.conf").read_text()
-    for shipped, ours in ((8080, port), (8000, server.port)):
-        assert text.count(f"127.0.0.1:{shipped}") == 1
-        text = text.replace(f"127.0.0.1:{shipped}", f"127.0.0.1:{ours}")
-    (folder / "nginx.conf").write_text(text)
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:{SYSTEM_PATH}")
-    assert program, "the tests need nginx: `scripts/setup.sh machine` installs it"
-    # As root its workers would be nobody's, who cannot reach a folder of pytest's.
-    here = "daemon off;" + ("user root;" if os.getuid() == 0 else "")
-    command = [program, "-e", "stderr", "-p", str(folder), "-c", "nginx.conf", "-g", here]
-    assert "[warn]" not in subprocess.run([*command, "-t"], check=True, capture_output=True, text=True).stderr
-    with (folder / "nginx.log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
-        try:
-            until(lambda: process.poll() is not None or listens(port), "nginx")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
 
 
 def listens(port: int) -> bool:

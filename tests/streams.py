@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -37,14 +38,27 @@ def read_events(method: str, url: str, **more: Any) -> list[Event]:
 
 
 def ask_and_leave(
-    port: int, path: str, body: dict[str, str], headers: dict[str, str], upstream: MisbehavingServer
+    port: int,
+    path: str,
+    body: dict[str, str],
+    headers: dict[str, str],
+    upstream: MisbehavingServer,
+    tls: ssl.SSLContext | None = None,
 ) -> float:
     """Send a request, leave once it is with the upstream, and say when."""
     data = json.dumps(body).encode()
-    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(data)}"]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"Content-Length: {len(data)}",
+    ]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     asked = len(upstream.requests)
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    with contextlib.ExitStack() as connection:
+        client = connection.enter_context(socket.create_connection(("127.0.0.1", port)))
+        if tls:
+            client = connection.enter_context(tls.wrap_socket(client, server_hostname="localhost"))
         client.sendall("\r\n".join([*lines, "", ""]).encode() + data)
         upstream.wait_for_requests(asked + 1)
         return time.monotonic()

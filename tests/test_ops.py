@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from answers.migrate import migrate
 from app import create_app
 from relay.settings import Settings
 from relay.upstream_file import configured
@@ -39,9 +40,13 @@ def test_a_server_without_a_journal_lives_and_is_not_ready(tmp_path: Path) -> No
 
 
 def test_a_server_whose_model_server_is_away_is_not_ready(tmp_path: Path) -> None:
-    client = create_app(Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", model="m")).test_client()
+    settings = Settings(data_dir=tmp_path, upstream_url="http://127.0.0.1:9", model="m")
+    migrate(settings)
+    client = create_app(settings).test_client()
     response = client.get("/readyz")
     assert (response.status_code, response.json["upstream"], response.json["journal"]) == (503, False, True)
+    asked_by_a_balancer = client.get("/readyz?upstream=off")
+    assert (asked_by_a_balancer.status_code, asked_by_a_balancer.json["status"]) == (200, "ready")
 
 
 def test_metrics_count_the_streams_of_all_workers(server: Server) -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ from web.services import services
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _MAX_FORM_FIELDS = 100
+_PASSED_OVER_BYTES = 8 << 20
+_PASSED_OVER_S = 2.0
 
 
 class Upload(NamedTuple):
@@ -106,9 +108,10 @@ def _read(more_bytes: int) -> bytes:
     """Read the whole body; one more byte than allowed tells a chunked body that is too long from one that just fits."""
     limit: int = current_app.config["MAX_CONTENT_LENGTH"] + more_bytes
     length = request.content_length
-    if (length or 0) > limit:
-        raise RequestEntityTooLarge
     environ = request.environ
+    if (length or 0) > limit:
+        _pass_over(environ, length or 0)
+        raise RequestEntityTooLarge
     settings = services().settings
     seconds = settings.upload_timeout_s if more_bytes else settings.body_timeout_s
     cancel = _hang_up_in_time(environ.get("gunicorn.socket"), seconds)
@@ -121,6 +124,20 @@ def _read(more_bytes: int) -> bytes:
     if len(data) > limit:
         raise RequestEntityTooLarge
     return data
+
+
+def _pass_over(environ: Mapping[str, Any], length: int) -> None:
+    """Take in a body that is refused, within bounds: a connection that is closed on unread bytes is reset.
+
+    Then the refusal would be lost, and a proxy would say 502 instead.
+    """
+    if length > _PASSED_OVER_BYTES:
+        return
+    cancel = _hang_up_in_time(environ.get("gunicorn.socket"), _PASSED_OVER_S)
+    with suppress(OSError, ParseException):
+        while environ["wsgi.input"].read(65_536):
+            pass
+    cancel()
 
 
 def _hang_up_in_time(connection: socket.socket | None, seconds: float) -> Callable[[], object]:

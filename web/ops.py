@@ -41,15 +41,19 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Its journal, its database and at least one upstream answer, and it is not being replaced."""
+    """Its journal, its database and at least one upstream answer, and it is not being replaced.
+
+    A balancer asks with `?upstream=off`: a model server that is down is no reason to take every talkabout away.
+    """
     here = services()
     why_not = _database_fails(here.store)
     parts = {
         "journal": _journal_answers(),
         "database": why_not is None,
-        "upstream": here.catalog.ready(),
         "accepting": not here.streams.draining and len(here.streams) < here.streams.max_streams,
     }
+    if request.args.get("upstream") != "off":
+        parts["upstream"] = here.catalog.ready()
     ready = all(parts.values())
     detail = {"detail": why_not} if why_not else {}
     return jsonify(status="ready" if ready else "not ready", **parts, **detail), 200 if ready else 503
