@@ -130,4 +130,6 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
         style,
         settings.max_event_bytes,
         settings.max_answer_chars,
+        upstream.name,
+        models.label(name),
     )

@@ -17,11 +17,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from answers.measures import Tally
 from answers.pen import Pen
 from relay.chat import Delta
 from relay.completion import Completion, read_to_end
 from relay.continuation import NONE, Seam
-from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamBroken, UpstreamStopped
+from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamBroken, UpstreamError, UpstreamStopped
 from relay.loop import spawn
 from relay.upstream import Call
 
@@ -34,7 +35,8 @@ _PAUSES_S = (0.1, 0.4, 1.0)
 class Ask(NamedTuple):
     """How an answer's upstream is asked: `call(kept)` for what follows the kept text, in the `style` that it knows.
 
-    `abort` is for servers that write on when their client has gone; it raises nothing.
+    `abort` is for servers that write on when their client has gone; it raises nothing. `upstream` and `model` are for
+    whoever counts.
     """
 
     call: Callable[[str], Call]
@@ -42,6 +44,8 @@ class Ask(NamedTuple):
     style: str
     max_event_bytes: int
     max_chars: int
+    upstream: str = ""
+    model: str = ""
 
 
 class Producer:
@@ -57,6 +61,7 @@ class Producer:
         ask: Ask,
         adopted: Callable[[], int],
         settle: Callable[[Pen, str, TalkaboutError | None, int | None], None],
+        tally: Tally | None = None,
     ) -> None:
         self.answer = pen.answer
         self.behind = pen.answer.seq  # what the journal had when it began
@@ -66,6 +71,8 @@ class Producer:
         self._pen = pen
         self._adopted = adopted
         self._settle = settle
+        self._tally = tally or Tally()
+        self._heard_at = 0.0  # when the newest token came
         self._call: Call | None = None
         self._stopped_at: float | None = None
         self._left = threading.Event()  # handed over, or written elsewhere: no end of ours
@@ -92,6 +99,7 @@ class Producer:
                 log.warning("%s: %s", type(error).__name__, error)
             close_ms = None if self._stopped_at is None else round((time.monotonic() - self._stopped_at) * 1000)
             self._settle(self._pen, state, error, close_ms)
+            self._tally.ended[state] += 1
         except Replaced:
             log.info("answer %s is written elsewhere", self.answer.answer)
         except Exception:  # the edge of an answer: its lease is given up, so that another producer ends it
@@ -110,6 +118,8 @@ class Producer:
             except TalkaboutError as error:
                 if self._stopped_at is not None:
                     return "stopped", None
+                if isinstance(error, UpstreamError):
+                    self._tally.errors[error.code] += 1
                 if self._left.is_set() or not self._may_go_on(error):
                     return ("interrupted" if self.answer.chars else "failed"), error
                 recovering = True
@@ -165,8 +175,19 @@ class Producer:
             if seam.is_open:
                 some = [delta._replace(content=seam.join(delta.content)) for delta in some]
             self.answer.append(self._within(some))
+            self._note_pace(len(some))
             if self.answer.chars >= self._ask.max_chars:
                 raise AnswerTooLong(f"{self.answer.chars} characters")
+
+    def _note_pace(self, tokens: int) -> None:
+        """Measure the time to the first token, and between the others; those that come together share theirs."""
+        if self._heard_at:
+            now = time.monotonic()
+            self._tally.between_tokens.observe((now - self._heard_at) / tokens, tokens)
+            self._heard_at = now
+        elif self.answer.ttft_ms is not None:
+            self._heard_at = time.monotonic()
+            self._tally.first_token.observe(self.answer.ttft_ms / 1000)
 
     def _within(self, some: list[Delta]) -> list[Delta]:
         """Cut what is longer than an answer may be."""

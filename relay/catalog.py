@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from relay.errors import TalkaboutError, UpstreamError, UpstreamNotAStream, UpstreamRefused
 from relay.upstream import Upstream
@@ -13,6 +14,8 @@ from relay.upstream import Upstream
 log = logging.getLogger(__name__)
 
 STAND_IN = "default"  # stands for the preferred upstream's model where that lists none
+
+OTHER = "other"  # stands for models that nobody knows
 
 _REMEMBER_S = 30.0
 _REMEMBER_ALIVE_S = 5.0  # also how soon an upstream that failed is asked again
@@ -23,6 +26,15 @@ class UnknownModel(TalkaboutError):
     """No upstream has a model of that name."""
 
     public = "There is no such model."
+
+
+class State(NamedTuple):
+    """How an upstream does on this worker: the calls that run and wait, and if it answered when it was last asked."""
+
+    name: str
+    healthy: bool
+    running: int = 0
+    waiting: int = 0
 
 
 @dataclass
@@ -58,6 +70,10 @@ class Entry:
         """Tell if the upstream answered when it was last asked: some seconds ago, where somebody looks regularly."""
         self._ask_again_after(_REMEMBER_ALIVE_S)
         return self._answers
+
+    def state(self) -> State:
+        """Tell what is known of the upstream, without asking it; well until it was asked."""
+        return State(self.upstream.name, self._answers or not self._first_answer.is_set())
 
     def _ask_again_after(self, seconds: float) -> threading.Thread:
         with self._lock:
@@ -98,6 +114,15 @@ class Catalog:
     def models(self) -> list[str]:
         """List every model id once, the default first."""
         return list(dict.fromkeys([self.default(), *(model for entry in self.entries for model in entry.models())]))
+
+    def label(self, model: str) -> str:
+        """Name a model for whoever counts: where a model server lists nothing, who asks can say any name."""
+        known = model == self._default or any(model in entry.models() for entry in self.entries)
+        return model if known else OTHER
+
+    def states(self) -> list[State]:
+        """Tell how each upstream does."""
+        return [entry.state() for entry in self.entries]
 
     def default(self) -> str:
         """Name the model that is asked when none is named; `default` if the preferred upstream lists none."""

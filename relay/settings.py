@@ -125,6 +125,12 @@ class Settings:
         "none", "mode", "`none`: each browser is its own user. `token`: a token is needed.", choices=("none", "token")
     )
     tokens: str = row("", "secret", "`user=token` pairs for `TALKABOUT_AUTH=token`, separated by blanks.", secret=True)
+    metrics_token: str = row(
+        "",
+        "secret",
+        "Bearer token with which Prometheus reads `/metrics`; empty: who may use the server may.",
+        secret=True,
+    )
     secret_key: str = row("", "secret", "Signs cookies; empty: made once and kept in the data folder.", secret=True)
 
 

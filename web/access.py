@@ -47,6 +47,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.session_interface = Cookies()
     app.config.update(SESSION_COOKIE_NAME="talkabout", SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
     app.config["TALKABOUT_USERS"] = _users_by_digest(settings) if settings.auth == "token" else None
+    app.config["TALKABOUT_OPEN"] = _OPEN_TO_ALL | ({"ops.metrics"} if settings.metrics_token else set())
     app.before_request(_guard)
     app.register_blueprint(access)
 
@@ -82,7 +83,7 @@ def _guard() -> AnyResponse | None:
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and "HTTP_AUTHORIZATION" not in environ:
         _refuse_other_sites(environ)
     users = current_app.config["TALKABOUT_USERS"]
-    if users is None or request.endpoint in _OPEN_TO_ALL or token_digest() in users:
+    if users is None or request.endpoint in current_app.config["TALKABOUT_OPEN"] or token_digest() in users:
         return None
     if request.method == "GET" and wants_page():
         session["wanted"] = _here()

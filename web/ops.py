@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
-import os
 from functools import cache
 
-from flask import Blueprint, Flask, Response, jsonify, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST, Counter
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
 
 from answers.store import Store
 from relay.errors import DatabaseError, JournalError
+from web.metrics import Report, everything
 from web.services import services
+from web.users import bearer
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ _requests = cache(REQUESTS.labels)
 def init_app(app: Flask) -> None:
     """Serve the three endpoints and count every request."""
     app.register_blueprint(ops)
+    app.extensions["talkabout_report"] = Report(app.extensions["talkabout"])
     app.after_request(_count)
 
 
@@ -74,9 +78,12 @@ def _database_fails(store: Store) -> str | None:
 
 @ops.get("/metrics")
 def metrics() -> Response:
-    """Prometheus metrics over all workers (of this process alone where there is no shared folder for them)."""
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    """Prometheus metrics over all workers; where a token of their own is set, for whoever has that one."""
+    wanted = services().settings.metrics_token
+    if wanted and not hmac.compare_digest(bearer().encode(errors="replace"), wanted.encode()):
+        raise Unauthorized(
+            "The token of TALKABOUT_METRICS_TOKEN is needed.", www_authenticate=WWWAuthenticate("bearer")
+        )
+    report: Report = current_app.extensions["talkabout_report"]
+    report.carry()  # the other workers' numbers are a second old at most
+    return Response(everything(), content_type=CONTENT_TYPE_LATEST)

@@ -24,7 +24,7 @@ from answers.store import AnswerRow, Store
 from answers.tree import new_id
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import Draining, NotFound, TooManyAnswers
+from relay.errors import Draining, NotFound, TooManyAnswers, UpstreamError
 from relay.passthrough import relay
 from relay.pipe import fill, to_reader
 from relay.settings import Settings
@@ -105,7 +105,11 @@ class Services:
         pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
         stream = self.streams.admit(pipe)
-        stream.before(call.open)
+        try:
+            stream.before(call.open)
+        except UpstreamError as error:
+            self.producers.measures.of(upstream.name, self.catalog.label(name)).errors[error.code] += 1
+            raise
         fill(pipe, lambda: relay(call, pipe, self.settings.max_event_bytes))
         return stream
 

@@ -43,10 +43,15 @@ def require_user(user: str) -> None:
 
 def token_digest() -> str:
     """Take the digest of the token that came with the request, in its header or by the session cookie."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme:
-        return digest(token.strip()) if scheme.lower() == "bearer" else ""
+    if request.headers.get("Authorization"):
+        return digest(token) if (token := bearer()) else ""
     return str(session.get("token", ""))
+
+
+def bearer() -> str:
+    """Take the token out of the request's header, if one is there."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def digest(token: str) -> str:
