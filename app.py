@@ -32,7 +32,7 @@ from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, ops, problems
+from web import access, assets, headers, i18n, ops, problems, request_log
 from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
@@ -68,6 +68,7 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["talkabout"] = make_services(settings, data_dir, embedded_url)
+    request_log.init_app(app)
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)

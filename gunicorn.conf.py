@@ -14,11 +14,13 @@ import threading
 import time
 from typing import Any
 
+from gunicorn import glogging
+
 from answers.migrate import migrate
 from relay import embedded_model
 from relay.errors import DatabaseError, SettingError
 from relay.settings import load, prepare_data_dir
-from web import startup
+from web import logs, startup
 
 try:
     settings = load()
@@ -37,6 +39,19 @@ keepalive = 5  # 0 would lift the time limit on reading request headers
 limit_request_line = 8190  # the most there is: a prompt may stand in a query
 control_socket_disable = True  # one fixed path a user: a second server would take it over
 max_requests = 0  # a worker that ends by count refuses connections while its streams run
+
+
+class Logger(glogging.Logger):
+    """gunicorn's words, written as all others are."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take gunicorn's own handlers away."""
+        super().setup(cfg)
+        logs.take_over(self.error_log)
+
+
+logs.init(settings)
+logger_class = Logger
 
 metrics_dir = data_dir / "metrics"
 metrics_dir.mkdir(exist_ok=True)

@@ -5,7 +5,6 @@ from gevent import monkey
 monkey.patch_all()
 
 import gc
-import logging
 import os
 import sys
 
@@ -13,13 +12,15 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from app import create_app
 from relay.settings import load
+from web import logs
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+settings = load()
+logs.init(settings)
 
 # Patched too late, every https call would fail with a RecursionError, and plain http would work (gevent#1016).
 create_urllib3_context()
 
-app = create_app(load(), os.environ.get("_TALKABOUT_EMBEDDED_URL", ""))
+app = create_app(settings, os.environ.get("_TALKABOUT_EMBEDDED_URL", ""))
 
 # psycopg chooses how it waits when it is imported: before the patch, each query would stop all streams of the worker.
 waiting = sys.modules.get("psycopg.waiting")

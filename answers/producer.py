@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from answers.measures import Tally
 from answers.pen import Pen
+from relay import request_id
 from relay.chat import Delta
 from relay.completion import Completion, read_to_end
 from relay.continuation import NONE, Seam
@@ -71,6 +72,7 @@ class Producer:
         self._pen = pen
         self._adopted = adopted
         self._settle = settle
+        self._asked_by = request_id.current.get()  # the request's, which begins it
         self._tally = tally or Tally()
         self._heard_at = 0.0  # when the newest token came
         self._call: Call | None = None
@@ -80,7 +82,9 @@ class Producer:
 
     def stop(self) -> None:
         """End the answer as `stopped`, at any moment; returns at once."""
-        self._stopped_at = self._stopped_at or time.monotonic()
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+            self._say("answer is being stopped")
         self._interrupt()
 
     def leave(self) -> None:
@@ -91,7 +95,9 @@ class Producer:
 
     def run(self, recovering: bool, adopted: bool = False) -> None:
         """Write the answer, from its beginning or from what is kept of it; `adopted`: no user has asked for that."""
+        request_id.current.set(self._asked_by)
         try:
+            self._say("answer adopted" if adopted else "answer begun")
             state, error = self._attempts(recovering, adopted)
             if self._left.is_set():
                 return
@@ -100,6 +106,8 @@ class Producer:
             close_ms = None if self._stopped_at is None else round((time.monotonic() - self._stopped_at) * 1000)
             self._settle(self._pen, state, error, close_ms)
             self._tally.ended[state] += 1
+            chars, seconds = self.answer.chars, round(time.time() - self.began_at, 3)
+            self._say("answer ended", state=state, chars=chars, ttft_ms=self.answer.ttft_ms, seconds=seconds)
         except Replaced:
             log.info("answer %s is written elsewhere", self.answer.answer)
         except Exception:  # the edge of an answer: its lease is given up, so that another producer ends it
@@ -188,6 +196,7 @@ class Producer:
         elif self.answer.ttft_ms is not None:
             self._heard_at = time.monotonic()
             self._tally.first_token.observe(self.answer.ttft_ms / 1000)
+            self._say("answer's first token", logging.DEBUG, ttft_ms=self.answer.ttft_ms)
 
     def _within(self, some: list[Delta]) -> list[Delta]:
         """Cut what is longer than an answer may be."""
@@ -216,6 +225,11 @@ class Producer:
     def _flush(self) -> None:
         if not self._left.is_set():
             self._pen.write()
+
+    def _say(self, event: str, level: int = logging.INFO, **more: object) -> None:
+        """Note a moment of the answer's life; never what is in it."""
+        who = {"answer": self.answer.answer, "upstream": self._ask.upstream, "model": self._ask.model}
+        log.log(level, event, extra={**who, "request": self._asked_by, **more})
 
     def _interrupt(self) -> None:
         self._wakes.set()

@@ -11,6 +11,7 @@ import socket
 
 import requests
 
+from relay import request_id
 from relay.body import Reply, SocketBody
 from relay.framing import Chunked, Counted, Framing, FramingError, UntilClosed
 from relay.line import Line
@@ -34,11 +35,15 @@ class Template:
         copy = self._request.copy()
         copy.body = body
         copy.headers["Content-Length"] = str(len(body))
+        if asked_by := request_id.current.get():
+            copy.headers[request_id.HEADER] = asked_by
         return copy
 
     def written(self, body: bytes) -> bytes:
         """Write the request as it goes over the wire."""
-        return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
+        asked_by = request_id.current.get()
+        named = f"{request_id.HEADER}: {asked_by}\r\n".encode() if asked_by else b""
+        return b"%b\r\n%bContent-Length: %d\r\n\r\n%b" % (self._head, named, len(body), body)
 
 
 def exchange(connection: Connection, request: bytes, line: Line) -> Reply:

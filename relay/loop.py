@@ -175,6 +175,13 @@ def readable_now(descriptors: Iterable[int]) -> list[int]:
     return [descriptor for descriptor, _ in poll.poll(0)]
 
 
+def writable_now(descriptor: int) -> bool:
+    """Tell, without waiting, if something can be written to a descriptor, or its end is known."""
+    poll = _Poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
 def spawn(run: Callable[[], object]) -> None:
     """Run a function in a thread of control of its own; it must keep its exceptions to itself."""
     _start(run)

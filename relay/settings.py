@@ -125,6 +125,11 @@ class Settings:
         "none", "mode", "`none`: each browser is its own user. `token`: a token is needed.", choices=("none", "token")
     )
     tokens: str = row("", "secret", "`user=token` pairs for `TALKABOUT_AUTH=token`, separated by blanks.", secret=True)
+    log: str = row("text", "form", "How the log is written: `text` or `json`.", choices=("text", "json"))
+    log_level: str = row(
+        "info", "level", "What is logged: this and what is worse.", choices=("debug", "info", "warning", "error")
+    )
+    log_prompts: bool = row(False, "on/off", "Write EVERY PROMPT into the log, in full view of whoever reads that.")
     metrics_token: str = row(
         "",
         "secret",
@@ -155,6 +160,13 @@ def users_by_token(settings: Settings) -> dict[str, str]:
     if not all(user and token for user, _, token in pairs):
         raise SettingError(f"{PREFIX}TOKENS: expected user=token pairs, separated by blanks")
     return {token: user for user, _, token in pairs}
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """List every value that must not be shown, each token of `tokens` by itself."""
+    values = [getattr(settings, f.name) for f in fields(Settings) if f.metadata.get("secret")]
+    pairs = [pair.partition("=") for pair in settings.tokens.split()]
+    return [value for value in [*values, *(token for _, _, token in pairs)] if value]
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from answers import measures
 from answers.measures import Tally
+from web.logs import lines_dropped
 from web.metric_files import locked
 from web.services import Services
 
@@ -49,6 +50,7 @@ UPSTREAM_HEALTHY = _gauge("upstream_healthy", "1 unless it failed when last aske
 UPSTREAM_RUNNING = _gauge("upstream_running", "Calls that run.", ("upstream",))
 UPSTREAM_WAITING = _gauge("upstream_waiting", "Calls that wait for a place.", ("upstream",))
 JOURNAL_LAG = _histogram("journal_lag_seconds", "From an event's arrival to its commit, of each commit's oldest.")
+LOG_DROPPED = _gauge("log_lines_dropped", "Lines of the log that found no room, of the workers that live.")
 JOURNAL_WAITING = _gauge("journal_waiting_bytes", "What waits for the journal.")
 
 
@@ -90,6 +92,7 @@ class Report:
         backlog = here.producers.writer.backlog
         JOURNAL_WAITING.set(backlog.bytes)
         _carry_histogram(JOURNAL_LAG, backlog.lag)
+        LOG_DROPPED.set(lines_dropped())
 
     def _again_and_again(self) -> None:
         while not self._ended.wait(EVERY_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ from relay.pipe import fill, to_reader
 from relay.settings import Settings
 from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Services:
         _, name = self.catalog.find(model)
         if files:
             self.files.check(user, files, self.catalog.takes_images(name))
+        if self.settings.log_prompts:
+            log.info("prompt", extra={"answer": where[2], "prompt": prompt})
         row = self.producers.begin(user, prompt, name, *where)
         change = "changed" if more.get("conversation") else "created"
         tell_of_answer(self.channels, row, change)
@@ -101,6 +106,8 @@ class Services:
     def lines(self, prompt: str, model: str | None) -> Stream:
         """Begin an answer as the upstream's own lines, for this request alone. Raises UpstreamError if it refuses."""
         upstream, name = self.catalog.find(model)
+        if self.settings.log_prompts:
+            log.info("prompt", extra={"prompt": prompt})
         call = upstream.call(request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens))
         pipe = to_reader(self.settings)
         pipe.on_abandon(lambda _: call.stop())
