@@ -32,7 +32,7 @@ from relay.chat import request_body
 from relay.continuation import continued
 from relay.settings import Settings, prepare_data_dir
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, ops, problems, request_log
+from web import access, assets, doctor, headers, i18n, ops, problems, request_log
 from web.answers import answers
 from web.api_conversations import api_conversations
 from web.article import article
@@ -42,6 +42,7 @@ from web.list_page import list_page
 from web.news import tell_of_answer
 from web.pages import pages
 from web.playground import playground
+from web.probe import probe
 from web.secret import kept_secret
 from web.services import Services
 from web.streams import Streams
@@ -75,7 +76,8 @@ def create_app(settings: Settings, embedded_url: str = "") -> Flask:
     assets.init_app(app)
     access.init_app(app, settings)
     ops.init_app(app)
-    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files):
+    doctor.init_app(app, settings)
+    for blueprint in (pages, list_page, playground, article, channel, answers, api_conversations, files, probe):
         app.register_blueprint(blueprint)
     return app
 

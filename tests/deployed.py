@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -30,13 +31,19 @@ def until(fact: Callable[[], object], what: str) -> None:
 
 
 @contextlib.contextmanager
-def nginx(server: Server, folder: Path) -> Iterator[str]:
-    """Run the shipped configuration, with two other ports, in front of a server; give its URL."""
+def nginx(server: Server, folder: Path, **instead: str) -> Iterator[str]:
+    """Run the shipped configuration, with two other ports, in front of a server; give its URL.
+
+    `instead` are other values of directives.
+    """
     port = free_port()
     text = (ROOT / "deploy/nginx.conf").read_text()
     for shipped, ours in ((8080, port), (8000, server.port)):
         assert text.count(f"127.0.0.1:{shipped}") == 1
         text = text.replace(f"127.0.0.1:{shipped}", f"127.0.0.1:{ours}")
+    for name, value in instead.items():
+        text, found = re.subn(rf"\b{name} [^;]*;", f"{name} {value};", text)
+        assert found == 1, name
     (folder / "nginx.conf").write_text(text)
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:{SYSTEM_PATH}")
     assert program, "the tests need nginx: `scripts/setup.sh machine` installs it"
