@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import uuid
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from app import create_app
 from relay.catalog import OTHER
 from relay.settings import Settings
 from tests.deployed import until
-from tests.servers import Server
+from tests.servers import ROOT, Server
 from tests.test_streams import EVENTS
 from web.metric_files import fold
 
@@ -152,3 +154,23 @@ def test_with_a_token_of_their_own_the_metrics_are_for_whoever_has_it(tmp_path: 
         response = client.get("/metrics", headers=headers)
         assert (response.status_code, response.mimetype) == (401, "application/problem+json")
     assert client.get("/metrics", headers={"Authorization": "Bearer scraper"}).status_code == 200
+
+
+@pytest.mark.parametrize("shipped", ["grafana.json", "alerts.yml"])
+def test_the_shipped_dashboard_and_alerts_ask_for_numbers_that_there_are(running: Server, shipped: str) -> None:
+    text = (ROOT / "deploy" / shipped).read_text()
+    asked = set(re.findall(r"\btalkabout_[a-z_]+", text))
+    ask(running, "poem")
+    ask(running, "away")
+    assert len(asked) > 8
+    until(lambda: asked <= {each.name for each in Numbers(running.url).samples}, f"all of {asked}")
+
+
+def test_the_shipped_dashboard_shows_every_number_that_the_documents_name() -> None:
+    expressions = [
+        target["expr"]
+        for panel in json.loads((ROOT / "deploy/grafana.json").read_text())["panels"]
+        for target in panel["targets"]
+    ]
+    documented = set(re.findall(r"`(talkabout_[a-z_]+)`", (ROOT / "docs/seeing.md").read_text()))
+    assert {name for name in documented if not any(name in expression for expression in expressions)} == set()
