@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import logging
 from functools import cache
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
@@ -11,13 +10,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from answers.store import Store
-from relay.errors import DatabaseError, JournalError
+from relay.errors import UpstreamUnreachable
 from web.metrics import Report, everything
-from web.services import services
+from web.readiness import Check, ask_all
+from web.services import Services, services
 from web.users import bearer
-
-log = logging.getLogger(__name__)
 
 ops = Blueprint("ops", __name__)
 
@@ -28,6 +25,7 @@ _requests = cache(REQUESTS.labels)
 def init_app(app: Flask) -> None:
     """Serve the three endpoints and count every request."""
     app.register_blueprint(ops)
+    app.extensions["talkabout_checks"] = _checks(app.extensions["talkabout"])
     app.extensions["talkabout_report"] = Report(app.extensions["talkabout"])
     app.after_request(_count)
 
@@ -45,35 +43,22 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Its journal, its database and the preferred upstream answer, and it is not being replaced."""
-    here = services()
-    why_not = _database_fails(here.store)
-    parts = {
-        "journal": _journal_answers(),
-        "database": why_not is None,
-        "upstream": here.catalog.ready(),
-        "accepting": not here.streams.draining and len(here.streams) < here.streams.max_streams,
-    }
+    """Its journal, its database and the preferred upstream answer in time, and it is not being replaced."""
+    streams = services().streams
+    why_not = ask_all(current_app.extensions["talkabout_checks"])
+    parts = {name: not why for name, why in why_not.items()}
+    parts["accepting"] = not streams.draining and len(streams) < streams.max_streams
+    detail = {"detail": why_not["database"]} if why_not["database"] else {}
     ready = all(parts.values())
-    detail = {"detail": why_not} if why_not else {}
     return jsonify(status="ready" if ready else "not ready", **parts, **detail), 200 if ready else 503
 
 
-def _journal_answers() -> bool:
-    try:
-        services().journal.check()
-    except JournalError:
-        return False
-    return True
+def _checks(here: Services) -> dict[str, Check]:
+    def upstream() -> None:
+        if not here.catalog.ready():
+            raise UpstreamUnreachable("the preferred upstream does not answer")
 
-
-def _database_fails(store: Store) -> str | None:
-    try:
-        store.check()
-    except DatabaseError as error:
-        log.warning("not ready: %s", error)
-        return error.public
-    return None
+    return {"journal": Check(here.journal.check), "database": Check(here.store.check), "upstream": Check(upstream)}
 
 
 @ops.get("/metrics")
