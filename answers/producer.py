@@ -72,7 +72,7 @@ class Producer:
         self._pen = pen
         self._adopted = adopted
         self._settle = settle
-        self._asked_by = request_id.current.get()  # the request's, which begins it
+        self._asked_by = request_id.current.get()  # of the request that begins it
         self._tally = tally or Tally()
         self._heard_at = 0.0  # when the newest token came
         self._call: Call | None = None
@@ -229,7 +229,7 @@ class Producer:
     def _say(self, event: str, level: int = logging.INFO, **more: object) -> None:
         """Note a moment of the answer's life; never what is in it."""
         who = {"answer": self.answer.answer, "upstream": self._ask.upstream, "model": self._ask.model}
-        log.log(level, event, extra={**who, "request": self._asked_by, **more})
+        log.log(level, event, extra={**who, "request": self._asked_by.id, **more})
 
     def _interrupt(self) -> None:
         self._wakes.set()

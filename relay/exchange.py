@@ -35,14 +35,12 @@ class Template:
         copy = self._request.copy()
         copy.body = body
         copy.headers["Content-Length"] = str(len(body))
-        if asked_by := request_id.current.get():
-            copy.headers[request_id.HEADER] = asked_by
+        copy.headers.update(request_id.current.get().headers())
         return copy
 
     def written(self, body: bytes) -> bytes:
         """Write the request as it goes over the wire."""
-        asked_by = request_id.current.get()
-        named = f"{request_id.HEADER}: {asked_by}\r\n".encode() if asked_by else b""
+        named = "".join(f"{name}: {value}\r\n" for name, value in request_id.current.get().headers().items()).encode()
         return b"%b\r\n%bContent-Length: %d\r\n\r\n%b" % (self._head, named, len(body), body)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from relay import request_id
 from relay.settings import Settings
 from tests.apps import browser
 from tests.deployed import until
@@ -123,6 +124,25 @@ def test_a_request_keeps_the_id_that_it_comes_with(tmp_path: Path, given: str) -
     with browser(tmp_path) as client:
         response = client.get("/api/answers/none", headers={"X-Request-Id": given})
         assert response.headers["X-Request-Id"] == response.get_json()["request_id"] == given
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_a_trace_goes_on_to_the_model_server_and_into_the_log(
+    tmp_path: Path, upstream_server: MisbehavingServer
+) -> None:
+    with browser(tmp_path, upstream_url=f"{upstream_server.url}/normal", model="mock") as client:
+        for given in (TRACE, TRACE, f"{TRACE}-x", TRACE.replace("0af7651916cd43dd8448eb211c80319c", "0" * 32)):
+            client.post("/stream", json={"name": "x"}, headers={"traceparent": given}).get_data()
+        sent = [request for request in upstream_server.requests if request.path.endswith("/chat/completions")]
+    assert [request.headers.get("traceparent") for request in sent] == [TRACE, TRACE, None, None]
+    request_id.current.set(request_id.accept("its-id", TRACE))
+    try:
+        line = json.loads(written(Settings(log="json"), said("hello")))
+    finally:
+        request_id.current.set(request_id.NOBODY)
+    assert (line["request"], line["trace"]) == ("its-id", TRACE.split("-")[1])
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a b", "-x", "é", "a\tb", '"', "<b>", "a;b", "%0d%0aSet-Cookie:x"])

@@ -76,8 +76,11 @@ def _formatter(settings: Settings) -> logging.Formatter:
 
 
 def _name_the_request(_logger: WrappedLogger, _method: str, said: EventDict) -> EventDict:
-    if "request" not in said and (current := request_id.current.get()):
-        said["request"] = current
+    origin = request_id.current.get()
+    if origin.id:
+        said.setdefault("request", origin.id)
+    if origin.trace:
+        said["trace"] = origin.trace.split("-")[1]
     return said
 
 

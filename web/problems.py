@@ -46,7 +46,7 @@ def problem(status: int, detail: str, **more: str) -> Response:
         response = Response(render_template("error.html", status=status, detail=detail, said=said), status)
     else:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-        body["request_id"] = request_id.current.get()
+        body["request_id"] = request_id.current.get().id
         response = Response(orjson.dumps(body), status, mimetype="application/problem+json")
     response.headers.update(retry_after(status))
     return response

@@ -27,16 +27,16 @@ def init_app(app: Flask) -> None:
 def _begin() -> None:
     environ = request.environ
     environ[_BEGAN] = time.monotonic()
-    request_id.current.set(request_id.accept(environ.get("HTTP_X_REQUEST_ID", "")))
+    request_id.current.set(request_id.accept(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
 
 
 def _answer(response: Response) -> Response:
     """Name the request in its response, and say how it went once that is written: a stream lasts as long as it does."""
-    response.headers[request_id.HEADER] = request_id.current.get()
+    response.headers[request_id.HEADER] = request_id.current.get().id
     level = logging.DEBUG if request.endpoint in _QUIET else logging.INFO
     if log.isEnabledFor(level):
         facts = {
-            "request": request_id.current.get(),
+            "request": request_id.current.get().id,
             "method": request.method,
             "route": request.url_rule.rule if request.url_rule else "none",  # an address may have a secret in it
             "status": response.status_code,
