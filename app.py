@@ -40,7 +40,7 @@ from relay.chat import request_body
 from relay.settings import Settings, prepare_data_dir
 from relay.upstream_file import Upstreams, configured
 from relay.upstreams import catalog
-from web import access, assets, headers, i18n, oidc, ops, problems, slices, tokens_cli
+from web import access, assets, doctor, headers, i18n, oidc, ops, problems, request_log, slices, tokens_cli
 from web.admin import admin
 from web.answers import answers
 from web.api_conversations import api_conversations
@@ -51,13 +51,27 @@ from web.list_page import list_page
 from web.news import tell_of_answer
 from web.pages import pages
 from web.playground import playground
+from web.probe import probe
 from web.secret import kept_secret
 from web.services import Services
 from web.streams import Streams
 from web.usage_page import usage_page
 from web.v1 import v1
 
-BLUEPRINTS = (pages, list_page, playground, article, channel, answers, api_conversations, files, admin, usage_page, v1)
+BLUEPRINTS = (
+    pages,
+    list_page,
+    playground,
+    article,
+    channel,
+    answers,
+    api_conversations,
+    files,
+    admin,
+    usage_page,
+    v1,
+    probe,
+)
 
 
 class Application(Flask):
@@ -86,6 +100,7 @@ def create_app(settings: Settings, embedded_url: str = "", upstreams: Upstreams 
     app.extensions["talkabout"] = make_services(
         settings, data_dir, catalog(settings, embedded_url, configured(settings) if upstreams is None else upstreams)
     )
+    request_log.init_app(app)
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)
@@ -95,6 +110,7 @@ def create_app(settings: Settings, embedded_url: str = "", upstreams: Upstreams 
     oidc.init_app(app, settings)
     ops.init_app(app)
     tokens_cli.init_app(app)
+    doctor.init_app(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
@@ -159,4 +175,6 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
         upstream.continues(),
         settings.max_event_bytes,
         settings.max_answer_chars,
+        upstream.name,
+        models.label(name),
     )

@@ -15,12 +15,14 @@ import threading
 import time
 from typing import Any
 
+from gunicorn import glogging
+
 from answers.migrate import migrate
 from relay import embedded_model
 from relay.errors import DatabaseError, SettingError
 from relay.settings import load, prepare_data_dir
 from relay.upstream_file import configured
-from web import startup
+from web import logs, startup
 
 try:
     settings = load()
@@ -41,11 +43,26 @@ forwarder_headers = ""  # else a header SCRIPT_NAME or PATH_INFO, which proxies 
 control_socket_disable = True  # one fixed path a user: a second server would take it over
 max_requests = 0  # a worker that ends by count refuses connections while its streams run
 
+
+class Logger(glogging.Logger):
+    """gunicorn's words, written as all others are."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take gunicorn's own handlers away."""
+        super().setup(cfg)
+        logs.take_over(self.error_log)
+
+
+logs.init(settings)
+logger_class = Logger
+
 metrics_dir = data_dir / "metrics"
 metrics_dir.mkdir(exist_ok=True)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)  # read when prometheus_client is imported, so before that
 
-from prometheus_client import multiprocess
+from prometheus_client import Counter
+
+from web import metric_files
 
 
 def _raise_descriptor_limit() -> None:
@@ -66,6 +83,7 @@ def on_starting(server: Any) -> None:
         sys.exit(f"talkabout: {error}")
     shutil.rmtree(metrics_dir, ignore_errors=True)
     metrics_dir.mkdir()
+    server.exits = Counter("talkabout_worker_exits", "Workers that have ended, for whatever reason.")
     server.embedded = embedded_model.start(settings)
     if server.embedded:
         os.environ["_TALKABOUT_EMBEDDED_URL"] = server.embedded.base_url
@@ -122,6 +140,7 @@ def post_worker_init(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     services = worker.wsgi.extensions["talkabout"]
     services.recovery.start()
+    worker.wsgi.extensions["talkabout_report"].start()
     worker.leaving = threading.Event()
 
     def watch() -> None:
@@ -142,11 +161,13 @@ def worker_exit(server: Any, worker: Any) -> None:
     if not worker.alive and hasattr(worker, "drain"):
         worker.leaving.set()  # at SIGINT and SIGQUIT it leaves with its listeners open
         worker.drain.join(graceful_timeout)
+        worker.wsgi.extensions["talkabout_report"].end()
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Take a dead worker out of the gauges."""
-    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    """Keep what a dead worker has counted, without its files."""
+    server.exits.inc()
+    metric_files.fold(metrics_dir, worker.pid)
 
 
 def on_exit(server: Any) -> None:

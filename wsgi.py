@@ -6,7 +6,6 @@ monkey.patch_all()
 
 import gc
 import json
-import logging
 import os
 import sys
 
@@ -14,8 +13,10 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from app import create_app
 from relay.settings import load
+from web import logs
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+settings = load()
+logs.init(settings)
 
 # Patched too late, every https call would fail with a RecursionError, and plain http would work (gevent#1016).
 create_urllib3_context()
@@ -23,7 +24,7 @@ create_urllib3_context()
 # The master has read them; taken away, since whatever a worker starts would inherit their keys.
 upstreams = json.loads(os.environ.pop("_TALKABOUT_UPSTREAMS", "null"))
 
-app = create_app(load(), os.environ.get("_TALKABOUT_EMBEDDED_URL", ""), upstreams)
+app = create_app(settings, os.environ.get("_TALKABOUT_EMBEDDED_URL", ""), upstreams)
 
 # psycopg chooses how it waits when it is imported: before the patch, each query would stop all streams of the worker.
 waiting = sys.modules.get("psycopg.waiting")

@@ -6,11 +6,13 @@ Without a thread or a lock: the writer's stands around all of it.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 
 from answers.audience import Refused
 from answers.entries import Batch, Entry, News
+from answers.measures import Histogram
 
 COMMIT_BYTES = 1 << 20  # what waits after an outage goes in pieces, since SQLite blocks the worker while it commits
 NEWS_KEPT = 10_000
@@ -24,9 +26,11 @@ class Backlog:
         self.bytes = 0
         self.news: list[News] = []
         self.streams: dict[str, Progress] = {}
+        self.lag = Histogram()  # of each commit: how long its oldest part has waited, until all of it was handed on
         self._max_bytes = max_bytes
         self._batches: deque[tuple[Batch, int]] = deque()
         self._taken = 0  # bytes
+        self._since = self._taken_since = 0.0  # when the oldest came
 
     def __len__(self) -> int:
         return len(self._batches) + len(self.news)
@@ -42,6 +46,8 @@ class Backlog:
             size = len(entries[0].block) if len(entries) == 1 else sum([len(entry.block) for entry in entries])
             if self.bytes and self.bytes + size > self._max_bytes:
                 return False
+            if not self._since:
+                self._since = time.monotonic()
             self._batches.append((batch, size))
             self.bytes += size
             state.appended = entries[-1].seq
@@ -51,11 +57,13 @@ class Backlog:
         """Take news, if there is room."""
         if len(self.news) >= NEWS_KEPT:
             return False
+        self._since = self._since or time.monotonic()
         self.news.append(news)
         return True
 
     def take(self) -> tuple[list[Batch], list[News]]:
         """Hand over what comes next, one batch per stream, and news that stay until they are `done`."""
+        self._taken_since, self._since = self._since, 0.0
         if len(self._batches) == 1:
             batch, self._taken = self._batches.popleft()
             return [batch], self.news[:NEWS_AT_ONCE]
@@ -65,6 +73,8 @@ class Backlog:
             batch, size = self._batches.popleft()
             joined.setdefault((batch.stream, batch.owner), []).extend(batch.entries)
             self._taken += size
+        if self._batches:
+            self._since = self._taken_since
         batches = [Batch(stream, owner, entries) for (stream, owner), entries in joined.items()]
         return batches, self.news[:NEWS_AT_ONCE]
 
@@ -72,6 +82,8 @@ class Backlog:
         """Keep what has become of what was taken; return which streams were refused now, and whom to tell."""
         self.bytes -= self._taken
         self._taken = 0
+        if self._taken_since:
+            self.lag.observe(time.monotonic() - self._taken_since)
         if news:
             del self.news[: len(news)]
         for batch in batches:

@@ -17,11 +17,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from answers.measures import Tally
 from answers.pen import Pen
+from relay import request_id
 from relay.chat import Delta
 from relay.completion import Completion, read_to_end
 from relay.continuation import NONE, Seam
-from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamBroken, UpstreamStopped
+from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamBroken, UpstreamError, UpstreamStopped
 from relay.loop import spawn
 from relay.upstream import Call
 
@@ -34,7 +36,8 @@ _PAUSES_S = (0.1, 0.4, 1.0)
 class Ask(NamedTuple):
     """How an answer's upstream is asked: `call(kept)` for what follows the kept text, in the `style` that it knows.
 
-    `abort` is for servers that write on when their client has gone; it raises nothing.
+    `abort` is for servers that write on when their client has gone; it raises nothing. `upstream` and `model` are for
+    whoever counts.
     """
 
     call: Callable[[str], Call]
@@ -42,6 +45,8 @@ class Ask(NamedTuple):
     style: str
     max_event_bytes: int
     max_chars: int
+    upstream: str = ""
+    model: str = ""
 
 
 class Producer:
@@ -57,6 +62,7 @@ class Producer:
         ask: Ask,
         adopted: Callable[[], int],
         settle: Callable[[Pen, str, TalkaboutError | None, int | None], None],
+        tally: Tally | None = None,
     ) -> None:
         self.answer = pen.answer
         self.behind = pen.answer.seq  # what the journal had when it began
@@ -66,6 +72,9 @@ class Producer:
         self._pen = pen
         self._adopted = adopted
         self._settle = settle
+        self._asked_by = request_id.current.get()  # of the request that begins it
+        self._tally = tally or Tally()
+        self._heard_at = 0.0  # when the newest token came
         self._call: Call | None = None
         self._stopped_at: float | None = None
         self._left = threading.Event()  # handed over, or written elsewhere: no end of ours
@@ -73,7 +82,9 @@ class Producer:
 
     def stop(self) -> None:
         """End the answer as `stopped`, at any moment; returns at once."""
-        self._stopped_at = self._stopped_at or time.monotonic()
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+            self._say("answer is being stopped")
         self._interrupt()
 
     def leave(self) -> None:
@@ -84,7 +95,9 @@ class Producer:
 
     def run(self, recovering: bool, adopted: bool = False) -> None:
         """Write the answer, from its beginning or from what is kept of it; `adopted`: no user has asked for that."""
+        request_id.current.set(self._asked_by)
         try:
+            self._say("answer adopted" if adopted else "answer begun")
             state, error = self._attempts(recovering, adopted)
             if self._left.is_set():
                 return
@@ -92,6 +105,9 @@ class Producer:
                 log.warning("%s: %s", type(error).__name__, error)
             close_ms = None if self._stopped_at is None else round((time.monotonic() - self._stopped_at) * 1000)
             self._settle(self._pen, state, error, close_ms)
+            self._tally.ended[state] += 1
+            chars, seconds = self.answer.chars, round(time.time() - self.began_at, 3)
+            self._say("answer ended", state=state, chars=chars, ttft_ms=self.answer.ttft_ms, seconds=seconds)
         except Replaced:
             log.info("answer %s is written elsewhere", self.answer.answer)
         except Exception:  # the edge of an answer: its lease is given up, so that another producer ends it
@@ -110,6 +126,8 @@ class Producer:
             except TalkaboutError as error:
                 if self._stopped_at is not None:
                     return "stopped", None
+                if isinstance(error, UpstreamError):
+                    self._tally.errors[error.code] += 1
                 if self._left.is_set() or not self._may_go_on(error):
                     return ("interrupted" if self.answer.chars else "failed"), error
                 recovering = True
@@ -166,8 +184,20 @@ class Producer:
             if seam.is_open:
                 some = [delta._replace(content=seam.join(delta.content)) for delta in some]
             self.answer.append(self._within(some))
+            self._note_pace(len(some))
             if self.answer.chars >= self._ask.max_chars:
                 raise AnswerTooLong(f"{self.answer.chars} characters")
+
+    def _note_pace(self, tokens: int) -> None:
+        """Measure the time to the first token, and between the others; those that come together share theirs."""
+        if self._heard_at:
+            now = time.monotonic()
+            self._tally.between_tokens.observe((now - self._heard_at) / tokens, tokens)
+            self._heard_at = now
+        elif self.answer.ttft_ms is not None:
+            self._heard_at = time.monotonic()
+            self._tally.first_token.observe(self.answer.ttft_ms / 1000)
+            self._say("answer's first token", logging.DEBUG, ttft_ms=self.answer.ttft_ms)
 
     def _within(self, some: list[Delta]) -> list[Delta]:
         """Cut what is longer than an answer may be."""
@@ -196,6 +226,11 @@ class Producer:
     def _flush(self) -> None:
         if not self._left.is_set():
             self._pen.write()
+
+    def _say(self, event: str, level: int = logging.INFO, **more: object) -> None:
+        """Note a moment of the answer's life; never what is in it."""
+        who = {"answer": self.answer.answer, "upstream": self._ask.upstream, "model": self._ask.model}
+        log.log(level, event, extra={**who, "request": self._asked_by.id, **more})
 
     def _interrupt(self) -> None:
         self._wakes.set()

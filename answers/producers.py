@@ -17,6 +17,7 @@ from answers.answer import Answer, stream_of
 from answers.history import History
 from answers.journal import Journal
 from answers.kept import take_up
+from answers.measures import Measures
 from answers.pen import LEASE_S, Pen
 from answers.producer import Ask, Producer
 from answers.quotas import Charge
@@ -52,6 +53,7 @@ class Producers:
         self.journal = journal
         self.store = store
         self.writer = writer
+        self.measures = Measures()
         self._ask = ask
         self._tell = tell  # who looks at the conversation: an answer of it has ended, or goes on
         self._running: dict[str, Producer] = {}
@@ -185,7 +187,11 @@ class Producers:
         """
         answer = kept or Answer(row.id, row.conversation, row.model)
         pen = self.pen(answer)
-        producer = Producer(pen, self._ask(row, history), partial(self.store.adopted, row.id), self.settle)
+        ask = self._ask(row, history)
+        tally = self.measures.of(ask.upstream, ask.model)
+        tally.begun += kept is None
+        tally.adopted += adopted
+        producer = Producer(pen, ask, partial(self.store.adopted, row.id), self.settle, tally)
         answer.open()
         if kept is None:
             answer.phase("connecting")  # with the same commit: nothing is waited for in between

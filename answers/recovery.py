@@ -103,7 +103,6 @@ class Recovery:
         elif self._producers.store.adopted(answer) > MAX_ADOPTIONS:
             self._give_up(row)
         else:
-            log.info("answer %s is adopted", answer)
             self._producers.run(row, take_up(self._journal, row), adopted=True)
 
     def _again_and_again(self, *tasks: Callable[[], None]) -> None:

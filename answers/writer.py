@@ -40,7 +40,7 @@ class Writer:
     def __init__(self, journal: Journal, audience: Audience, max_bytes: int) -> None:
         self._journal = journal
         self._audience = audience
-        self._backlog = Backlog(max_bytes)
+        self.backlog = self._backlog = Backlog(max_bytes)
         self._lock = Lock()  # nobody waits for anything while he has it: `offer` would wait too
         self._room = threading.Event()  # a Condition on a plain lock would let others run while it has it, under gevent
         self._filled = threading.Event()

@@ -13,6 +13,8 @@ from relay.route import Route
 _OTHERS_S = 0.5  # what the first list of a server gets to come; one that is away holds nobody up
 STAND_IN = "default"  # stands for the preferred upstream's model where that lists none
 
+OTHER = "other"  # stands for models that nobody knows
+
 
 class UnknownModel(TalkaboutError):
     """No upstream has a model of that name."""
@@ -41,6 +43,11 @@ class Catalog:
         """List every model id once, the default first."""
         self._look()
         return list(dict.fromkeys([self.default(), *(model for entry in self.entries for model in entry.models())]))
+
+    def label(self, model: str) -> str:
+        """Name a model for whoever counts: where a model server lists nothing, who asks can say any name."""
+        known = model == self._default or any(model in entry.models() for entry in self.entries)
+        return model if known else OTHER
 
     def default(self) -> str:
         """Name the model that is asked when none is named; `default` if no upstream but a spare one lists any."""

@@ -11,6 +11,7 @@ import socket
 
 import requests
 
+from relay import request_id
 from relay.body import Reply, SocketBody
 from relay.framing import Chunked, Counted, Framing, FramingError, UntilClosed
 from relay.line import Line
@@ -34,11 +35,13 @@ class Template:
         copy = self._request.copy()
         copy.body = body
         copy.headers["Content-Length"] = str(len(body))
+        copy.headers.update(request_id.current.get().headers())
         return copy
 
     def written(self, body: bytes) -> bytes:
         """Write the request as it goes over the wire."""
-        return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
+        named = "".join(f"{name}: {value}\r\n" for name, value in request_id.current.get().headers().items()).encode()
+        return b"%b\r\n%bContent-Length: %d\r\n\r\n%b" % (self._head, named, len(body), body)
 
 
 def exchange(connection: Connection, request: bytes, line: Line) -> Reply:

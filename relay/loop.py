@@ -168,6 +168,13 @@ def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: fl
     return _watch(sock, ready, timeout_s)
 
 
+def writable_now(descriptor: int) -> bool:
+    """Tell, without waiting, if something can be written to a descriptor, or its end is known."""
+    asked = poll()
+    asked.register(descriptor, select.POLLOUT)
+    return bool(asked.poll(0))
+
+
 def spawn(run: Callable[[], object]) -> None:
     """Run a function in a thread of control of its own; it must keep its exceptions to itself."""
     _start(run)

@@ -139,6 +139,18 @@ class Settings(AccessSettings):
         600.0, "seconds", "How long a deleted conversation can be brought back.", low=0, high=31_536_000
     )
 
+    log: str = row("text", "form", "How the log is written: `text` or `json`.", choices=("text", "json"))
+    log_level: str = row(
+        "info", "level", "What is logged: this and what is worse.", choices=("debug", "info", "warning", "error")
+    )
+    log_prompts: bool = row(False, "on/off", "Write EVERY PROMPT into the log, in full view of whoever reads that.")
+    metrics_token: str = row(
+        "",
+        "secret",
+        "Bearer token with which Prometheus reads `/metrics`; empty: who administers may, or who may use the server.",
+        secret=True,
+    )
+
 
 def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = ".env") -> Settings:
     """Read every setting; the environment goes before `.env`.
@@ -150,6 +162,13 @@ def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = "
     settings = Settings(**{f.name: _read(f, found) for f in fields(Settings)})
     check_access(settings)
     return settings
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """List every value that must not be shown, each token of `tokens` by itself."""
+    values = [getattr(settings, f.name) for f in fields(Settings) if f.metadata.get("secret")]
+    pairs = [pair.partition("=") for pair in settings.tokens.split()]
+    return [value for value in [*values, *(token for _, _, token in pairs)] if value]
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

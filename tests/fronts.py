@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -50,8 +51,11 @@ class Front:
 
 
 @contextlib.contextmanager
-def front(kind: str, folder: Path, authority: trustme.CA, *servers: Server | int) -> Iterator[Front]:
-    """Run a proxy with the shipped configuration in front of one server or two (a bare port is where none is)."""
+def front(kind: str, folder: Path, authority: trustme.CA, *servers: Server | int, **instead: str) -> Iterator[Front]:
+    """Run a proxy with the shipped configuration in front of one server or two (a bare port is where none is).
+
+    `instead` are other values of nginx's directives.
+    """
     folder.mkdir(exist_ok=True)
     ports = [server if isinstance(server, int) else server.port for server in servers]
     if kind in TLS:
@@ -62,6 +66,8 @@ def front(kind: str, folder: Path, authority: trustme.CA, *servers: Server | int
     running = Front(free_port(), str(folder / "ca.pem") if kind in TLS else "")
     make = {"nginx": nginx, "nginx with TLS": nginx, "caddy": caddy, "haproxy": haproxy}[kind]
     command = make(folder, running.port, ports, kind in TLS)
+    if instead:
+        change(folder / "nginx.conf", instead)
     home = {"HOME": str(folder)}  # Caddy keeps its things there
     with (folder / "proxy.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **home}, stdout=log, stderr=log)
@@ -91,6 +97,15 @@ def nginx(folder: Path, port: int, servers: list[int], tls: bool) -> list[str]:
     command = [program("nginx"), "-e", "stderr", "-p", str(folder), "-c", "nginx.conf", "-g", here]
     assert "[warn]" not in subprocess.run([*command, "-t"], check=True, capture_output=True, text=True).stderr
     return command
+
+
+def change(file: Path, instead: dict[str, str]) -> None:
+    """Give directives other values, wherever they stand."""
+    text = file.read_text()
+    for name, value in instead.items():
+        text, found = re.subn(rf"\b{name} [^;]*;", f"{name} {value};", text)
+        assert found, name
+    file.write_text(text)
 
 
 def caddy(folder: Path, port: int, servers: list[int], tls: bool) -> list[str]:

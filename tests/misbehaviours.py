@@ -498,6 +498,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "empty": stream(),
     "error-string": stream(*events()[:3], b'data: {"error": "out of memory"}\n\n'),
     "error-object": stream(*events()[:3], b'data: {"error": {"message": "out of memory", "code": 500}}\n\n'),
+    "key-in-error": stream(*events()[:3], b'data: {"error": {"message": "no: key-of-the-upstream"}}\n\n'),
     "finish-null": stream(*opening(), event({}, None), done()),
     "usage-only": stream(usage(), *opening(), usage(), event({}, "stop"), usage(), done()),
     "comments": stream(b": ping\n\n", b":\n\n", b": pong\r\n\r\n"),

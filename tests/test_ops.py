@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +17,11 @@ from answers.migrate import migrate
 from app import create_app
 from relay.settings import Settings
 from relay.upstream_file import configured
+from tests.listener import Listener
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
 from tests.streams import opened
-from web import startup
+from web import readiness, startup
 
 
 def metric(server: Server, name: str) -> float:
@@ -47,6 +50,45 @@ def test_a_server_whose_model_server_is_away_is_not_ready(tmp_path: Path) -> Non
     assert (response.status_code, response.json["upstream"], response.json["journal"]) == (503, False, True)
     asked_by_a_balancer = client.get("/readyz?upstream=off")
     assert (asked_by_a_balancer.status_code, asked_by_a_balancer.json["status"]) == (200, "ready")
+
+
+class Silent(Listener):
+    """Take connections and say nothing."""
+
+    def meet(self, client: socket.socket) -> None:
+        """Read until the other side has enough of it."""
+        with client:
+            while client.recv(65536):
+                pass
+
+
+def test_a_part_that_hangs_makes_nobody_wait_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "WITHIN_S", 0.2)
+    with Silent() as silent:
+        settings = Settings(
+            data_dir=tmp_path, embedded_model=False, upstream_url=silent.url, model="m", first_byte_timeout_s=1
+        )
+        migrate(settings)
+        response = create_app(settings).test_client().get("/readyz")
+    said = response.json
+    assert (response.status_code, said["journal"], said["database"], said["upstream"]) == (503, True, True, False)
+    assert silent.url.rpartition("/")[2] not in response.text
+
+
+def test_a_part_that_hangs_is_asked_once_however_often_somebody_looks() -> None:
+    asked, release = [], threading.Event()
+
+    def hang() -> None:
+        asked.append(1)
+        release.wait(20)
+
+    check = readiness.Check(hang)
+    for _ in range(3):
+        check.begin()
+        assert check.why_not(0.01) == readiness.LATE
+    assert asked == [1]
+    release.set()
+    assert check.why_not(20) == ""
 
 
 def test_metrics_count_the_streams_of_all_workers(server: Server) -> None:

@@ -22,6 +22,7 @@ WHO = ("none", "wrong", "revoked", "expired", "api only", "other", "chat only", 
 OK = 0  # what the row says
 RULES = {
     "all": (OK, OK, OK, OK, OK, OK, OK, OK, OK),
+    "metrics": (401, 401, 401, 401, 401, 401, 401, 401, OK),
     "any": (401, 401, 401, 401, OK, OK, OK, OK, OK),
     "chat": (401, 401, 401, 401, 403, OK, OK, OK, OK),
     "chat, own": (401, 401, 401, 401, 403, 404, OK, OK, 404),
@@ -50,7 +51,7 @@ TABLE = {
     "GET /static/<path:filename>": Row("all"),
     "GET /healthz": Row("all"),
     "GET /readyz": Row("all"),
-    "GET /metrics": Row("any"),
+    "GET /metrics": Row("metrics"),
     "GET /login": Row("all"),
     "POST /login": Row("all", 401, form(token="wrong")),
     "GET /login/oidc": Row("all", 404),
@@ -103,6 +104,8 @@ TABLE = {
     "POST /v1/chat/completions": Row("api", 200, body(model="poem", messages=[{"role": "user", "content": "x"}])),
     "GET /v1/chat/completions/<id_>/events": Row("api", 404),
     "POST /v1/chat/completions/<id_>/stop": Row("api", 404),
+    "GET /api/probe/<key>": Row("chat"),
+    "GET /api/probe/<key>/gone": Row("chat"),
     "POST /api/files": Row("chat", 201, {"data": {"file": (io.BytesIO, b"text", "a.txt")}}),
     "GET /api/files/<file>": Row("chat, own"),
     "DELETE /api/files/<file>": Row("chat, own", 204),
@@ -151,7 +154,11 @@ def address(app: FlaskClient, route: str) -> str:
     """Name something of `me` that the route can be asked for, made for this alone."""
     services, row = here(app), settled_answer(app)
     path = route.partition(" ")[2].replace("<path:filename>", "css/base.css").replace("<user_id>", "me")
-    path = path.replace("<path:model>", "poem").replace("<id_>", "00000000-0000-4000-8000-000000000000")
+    path = (
+        path.replace("<path:model>", "poem")
+        .replace("<key>", 16 * "0")
+        .replace("<id_>", "00000000-0000-4000-8000-000000000000")
+    )
     if "<file>" in path:
         path = path.replace("<file>", services.files.add("me", of_text("a.txt", "text/plain", 4, "text")).id)
     if route == "GET /s/<token>":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import os
+import hmac
 from functools import cache
 
-from flask import Blueprint, Flask, Response, jsonify, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST, Counter
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
 
-from answers.store import Store
-from relay.errors import DatabaseError, JournalError
-from web.services import services
-
-log = logging.getLogger(__name__)
+from relay.errors import UpstreamUnreachable
+from web.metrics import Report, everything
+from web.readiness import Check, ask_all
+from web.scopes import ADMIN
+from web.services import Services, services
+from web.users import bearer, callers, current_caller
 
 ops = Blueprint("ops", __name__)
 
@@ -25,6 +26,8 @@ _requests = cache(REQUESTS.labels)
 def init_app(app: Flask) -> None:
     """Serve the three endpoints and count every request."""
     app.register_blueprint(ops)
+    app.extensions["talkabout_checks"] = _checks(app.extensions["talkabout"])
+    app.extensions["talkabout_report"] = Report(app.extensions["talkabout"])
     app.after_request(_count)
 
 
@@ -41,46 +44,43 @@ def healthz() -> Response:
 
 @ops.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Its journal, its database and at least one upstream answer, and it is not being replaced.
+    """Its journal, its database and at least one upstream answer in time, and it is not being replaced.
 
     A balancer asks with `?upstream=off`: a model server that is down is no reason to take every talkabout away.
     """
-    here = services()
-    why_not = _database_fails(here.store)
-    parts = {
-        "journal": _journal_answers(),
-        "database": why_not is None,
-        "accepting": not here.streams.draining and len(here.streams) < here.streams.max_streams,
-    }
-    if request.args.get("upstream") != "off":
-        parts["upstream"] = here.catalog.ready()
+    streams = services().streams
+    without = request.args.get("upstream") == "off"
+    checks = current_app.extensions["talkabout_checks"]
+    why_not = ask_all({name: check for name, check in checks.items() if not (without and name == "upstream")})
+    parts = {name: not why for name, why in why_not.items()}
+    parts["accepting"] = not streams.draining and len(streams) < streams.max_streams
+    detail = {"detail": why_not["database"]} if why_not["database"] else {}
     ready = all(parts.values())
-    detail = {"detail": why_not} if why_not else {}
     return jsonify(status="ready" if ready else "not ready", **parts, **detail), 200 if ready else 503
 
 
-def _journal_answers() -> bool:
-    try:
-        services().journal.check()
-    except JournalError:
-        return False
-    return True
+def _checks(here: Services) -> dict[str, Check]:
+    def upstream() -> None:
+        if not here.catalog.ready():
+            raise UpstreamUnreachable("no upstream answers")
 
-
-def _database_fails(store: Store) -> str | None:
-    try:
-        store.check()
-    except DatabaseError as error:
-        log.warning("not ready: %s", error)
-        return error.public
-    return None
+    return {"journal": Check(here.journal.check), "database": Check(here.store.check), "upstream": Check(upstream)}
 
 
 @ops.get("/metrics")
 def metrics() -> Response:
-    """Prometheus metrics over all workers (of this process alone where there is no shared folder for them)."""
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    """Prometheus metrics over all workers."""
+    _refuse_who_may_not_see()
+    report: Report = current_app.extensions["talkabout_report"]
+    report.carry()  # the other workers' numbers are a second old at most
+    return Response(everything(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _refuse_who_may_not_see() -> None:
+    """Let the scraper in by its own token, if it has one, and else who administers, where that is anybody."""
+    wanted, challenge = services().settings.metrics_token, WWWAuthenticate("bearer")
+    if wanted:
+        if not hmac.compare_digest(bearer().encode(errors="replace"), wanted.encode()):
+            raise Unauthorized("The token of TALKABOUT_METRICS_TOKEN is needed.", www_authenticate=challenge)
+    elif callers() is not None and ADMIN not in current_caller().scopes:
+        raise Unauthorized("A token with the scope admin is needed.", www_authenticate=challenge)

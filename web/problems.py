@@ -11,6 +11,7 @@ from flask import Flask, Response, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
+from relay import request_id
 from relay.catalog import UnknownModel
 from relay.errors import BadUserId, Draining, TalkaboutError, UpstreamRefused
 from relay.file_errors import FileError
@@ -50,6 +51,7 @@ def problem(status: int, detail: str, **more: str) -> Response:
         response = Response(render_template("error.html", status=status, detail=detail, said=said), status)
     else:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+        body["request_id"] = request_id.current.get().id
         response = Response(orjson.dumps(body), status, mimetype="application/problem+json")
     response.headers.update(retry_after(status))
     return response
@@ -106,5 +108,5 @@ def _ours(error: TalkaboutError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("unexpected error in %s %s", request.method, request.path, exc_info=error)
+    log.error("unexpected error in %s %s", request.method, request.endpoint, exc_info=error)
     return problem(500, "Something went wrong on the server.")

@@ -10,7 +10,7 @@ SCOPES = {
     "static": ALL,
     "ops.healthz": ALL,
     "ops.readyz": ALL,
-    "ops.metrics": ANY,
+    "ops.metrics": ALL,  # and then by its own token, or the scope admin
     "access.login": ALL,
     "access.enter": ALL,
     "oidc.begin": ALL,
@@ -62,6 +62,8 @@ SCOPES = {
     "conversations.revoke": CHAT,
     "conversations.share": CHAT,
     "conversations.take_in": CHAT,
+    "probe.gone": CHAT,
+    "probe.stream": CHAT,
     "files.attach": CHAT,
     "files.remove": CHAT,
     "files.show": CHAT,

@@ -34,9 +34,10 @@ from relay.access_settings import Networks
 from relay.attachments import estimate, estimate_of
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import DatabaseError, Draining, NotFound, TooManyAnswers
+from relay.errors import DatabaseError, Draining, NotFound, TooManyAnswers, UpstreamError
 from relay.passthrough import Shape, brief, read_whole, relay
 from relay.pipe import Pipe, fill, to_reader
+from relay.route import Route
 from relay.settings import Settings
 from relay.tally import OnEnd
 from relay.upstream import Call
@@ -98,6 +99,7 @@ class Services:
         upstream, name = self.catalog.find(model)
         upstream.expect_room()
         of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
+        self._log_prompt(prompt, answer=where[2])
         with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files) as charge:
             row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
         change = "changed" if more.get("conversation") else "created"
@@ -137,7 +139,8 @@ class Services:
         """
         upstream, name = self.catalog.find(model)
         body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
-        with self.charged(caller, name, estimate(prompt)) as on_end:
+        self._log_prompt(prompt)
+        with self.charged(caller, upstream, name, estimate(prompt)) as on_end:
             return self.pass_on(upstream.call(body, user=caller.user), on_end=on_end)
 
     def pass_on(self, call: Call, user: str = "", shape: Shape = brief, on_end: OnEnd | None = None) -> Stream:
@@ -183,7 +186,7 @@ class Services:
         return self.streams.admit(pipe, user=user), pipe
 
     @contextmanager
-    def charged(self, caller: Caller, model: str, tokens: int) -> Iterator[OnEnd]:
+    def charged(self, caller: Caller, upstream: Route, model: str, tokens: int) -> Iterator[OnEnd]:
         """Charge a request that is no answer and begins in the block; what it yields counts it when it has ended.
 
         `tokens` is what its prompt is thought to have. What fails in the block costs nothing. Raises TooManyAnswers and
@@ -203,8 +206,10 @@ class Services:
                     self._spent(caller, model, spent, charge)
 
                 yield count
-        except BaseException:
+        except BaseException as error:
             place.close()
+            if isinstance(error, UpstreamError):
+                self.producers.measures.of(upstream.name, self.catalog.label(model)).errors[error.code] += 1
             raise
 
     def _spent(self, caller: Caller, model: str, spent: Spent, charge: Charge | None) -> None:
@@ -213,6 +218,10 @@ class Services:
             self.quotas.settle(charge, spent)
         except DatabaseError as error:
             log.warning("a request is not counted: %s", error)
+
+    def _log_prompt(self, prompt: str, **of: str) -> None:
+        if self.settings.log_prompts:
+            log.info("prompt", extra={**of, "prompt": prompt})
 
     def _place(self, caller: Caller, name: str) -> AbstractContextManager[None]:
         return self.places.taken(caller.token, caller.limits.answers_at_once, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import closing, suppress
@@ -23,6 +24,8 @@ KNOWN_SERVERS = {
     "vLLM": 8000,
     "LM Studio": 1234,
 }
+log = logging.getLogger(__name__)
+
 _GUESSABLE_CHARS = 16
 _PROBE = Timeouts(connect=0.2, first_byte=0.5, idle=0.5, total=1.0)
 
@@ -30,11 +33,12 @@ _PROBE = Timeouts(connect=0.2, first_byte=0.5, idle=0.5, total=1.0)
 def announce(settings: Settings, upstreams: Upstreams, embedded_url: str) -> None:
     """Print the address, the upstreams, and every warning that an operator should see before anyone else does."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    _say(f"talkabout listens on http://{host}:{settings.port}")
+    say = log.info if settings.log == "json" else _say
+    say(f"talkabout listens on http://{host}:{settings.port}")
     for line in _upstreams(settings, upstreams, embedded_url):
-        _say(f"  {line}")
+        say(f"  {line}")
     for line in _warnings(settings):
-        _say(f"  warning: {line}")
+        say(f"  warning: {line}")
 
 
 def _say(line: str) -> None:
@@ -81,6 +85,8 @@ def _answers(url: str) -> bool:
 
 def _warnings(settings: Settings) -> list[str]:
     lines = [f"{name} is no setting of talkabout" for name in unknown(os.environ)]
+    if settings.log_prompts:
+        lines.append("EVERY PROMPT IS WRITTEN INTO THE LOG (TALKABOUT_LOG_PROMPTS=on)")
     if settings.auth == "none" and settings.host not in ("127.0.0.1", "::1", "localhost"):
         lines.append(f"anyone who reaches {settings.host}:{settings.port} may use it (TALKABOUT_AUTH=none)")
     if settings.auth == "token":

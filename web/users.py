@@ -26,11 +26,13 @@ def current_caller() -> Caller:
     """
     known = callers()
     if known is None:
-        return Caller(str(session.get("user", NO_COOKIE)))
-    if "caller" not in g:
-        g.credential = _credential(known)
-        g.caller = known.who(g.credential)
-    here: Caller = g.caller
+        here = Caller(str(session.get("user", NO_COOKIE)))
+    else:
+        if "caller" not in g:
+            g.credential = _credential(known)
+            g.caller = known.who(g.credential)
+        here = g.caller
+    request.environ["talkabout.user"] = here.user  # for the log: to look into the session there would cost each request
     return here
 
 
@@ -76,6 +78,12 @@ def by_token() -> bool:
     known = callers()
     given = request.environ.get("HTTP_AUTHORIZATION", "")
     return given[:7].lower() == "bearer " and (known is None or known.mode != "proxy")
+
+
+def bearer() -> str:
+    """Take the token out of the request's header, if one is there."""
+    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _credential(known: Callers) -> Credential:

@@ -56,7 +56,7 @@ def complete() -> Response:
         raise FieldError("model", "The field model must be a string.")
     here, caller = services(), current_caller()
     upstream, name = here.catalog.find(wanted)
-    with here.charged(caller, name, prompt_tokens(body.get("messages"))) as count:
+    with here.charged(caller, upstream, name, prompt_tokens(body.get("messages"))) as count:
         call, on_end = _asked(upstream, {**body, "model": name}, caller.user, count)
         if durable:
             return _events(here.durable(call, caller.user, on_end), None)
