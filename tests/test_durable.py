@@ -14,7 +14,9 @@ import pytest
 import requests
 from openai import OpenAI
 
+from relay.settings import Settings
 from relay.sse import Decoder, Event
+from tests.apps import client, here
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT, events
 from tests.redis_server import RedisServer
@@ -189,6 +191,38 @@ def test_who_leaves_before_the_headers_leaves_nothing_behind(server: Server, ups
     left = time.monotonic()
     last = upstream.requests[-1]
     assert last.closed.wait(10) and last.closed_at - left < SOON_S
+
+
+def test_one_user_has_only_so_many_at_once(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
+    url = f"{upstream_server.url}/endless"
+    known = Settings(data_dir=tmp_path, upstream_url=url, model="mock", max_answers_per_user=1, drain_s=0)
+    with client(known) as asking, asking.post(PATH, json=body("mock"), headers=DURABLE, buffered=False) as first:
+        assert first.status_code == 200
+        refused = asking.post(PATH, json=body("mock"), headers=DURABLE)
+        assert (refused.status_code, refused.json["error"]["code"]) == (429, "too_many_answers")
+        assert refused.headers["Retry-After"]
+
+
+def test_it_ends_when_it_is_longer_than_allowed(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
+    url = f"{upstream_server.url}/endless"
+    with client(Settings(data_dir=tmp_path, upstream_url=url, model="mock", max_reply_bytes=2000)) as asking:
+        said = asking.post(PATH, json=body("mock"), headers=DURABLE)
+        got = Decoder().feed(said.data)
+        said.close()
+    assert error(got[-1]) == "reply_too_long" and len(said.data) < 3000
+    assert upstream_server.wait_for_closed()
+
+
+def test_what_is_not_kept_any_more_is_said(upstream_server: MisbehavingServer, tmp_path: Path) -> None:
+    url = f"{upstream_server.url}/openai"
+    with client(Settings(data_dir=tmp_path, upstream_url=url, model="mock")) as asking:
+        with asking.post(PATH, json=body("mock"), headers=DURABLE) as response:
+            last = Decoder().feed(response.data)[-1].id
+        here(asking).journal.prune(time.time() + 60, 1 << 30)
+        events_of = f"{PATH}/{last.partition(':')[0]}/events"
+        gone = asking.get(events_of)
+        assert (gone.status_code, gone.json["error"]["code"]) == (404, "events_gone")
+        assert asking.get(events_of, headers={"Last-Event-ID": last}).status_code == 204
 
 
 def kill_the_writer(server: Server) -> list[Event]:
