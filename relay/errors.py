@@ -9,7 +9,7 @@
     ├── AnswerTooLong, AdoptedTooOften, Replaced
     ├── Draining, Overloaded, TooManyAnswers, TooManyReaders
     ├── FileError           its tree stands in file_errors.py
-    ├── AccessEnded         in access_errors.py
+    ├── AccessEnded, SignInFailed in access_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
                             UpstreamBroken, AnswerFailed, UpstreamStopped
 

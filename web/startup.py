@@ -14,6 +14,7 @@ from relay.access_settings import users_by_token
 from relay.errors import DatabaseError, UpstreamError
 from relay.settings import Settings, unknown
 from relay.upstream import Timeouts, Upstream
+from web.hosts import LOOPBACK
 
 KNOWN_SERVERS = {
     "Ollama": 11434,
@@ -79,7 +80,7 @@ def _answers(url: str) -> bool:
 
 def _warnings(settings: Settings) -> list[str]:
     lines = [f"{name} is no setting of talkabout" for name in unknown(os.environ)]
-    if settings.auth == "none" and settings.host not in ("127.0.0.1", "::1", "localhost"):
+    if settings.auth == "none" and settings.host not in LOOPBACK:
         lines.append(f"anyone who reaches {settings.host}:{settings.port} may use it (TALKABOUT_AUTH=none)")
     if settings.auth == "token":
         lines += [
