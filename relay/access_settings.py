@@ -39,6 +39,12 @@ class AccessSettings:
     proxies: str = row(
         "", "addresses", "Addresses and networks of the proxies before the server whose `X-Forwarded-For` is believed."
     )
+    hosts: str = row(
+        "",
+        "names",
+        "Names that the server answers to, separated by blanks; `*`: any. Addresses and names without a dot always are."
+        " Empty: any, but no others with `TALKABOUT_AUTH=none` on loopback.",
+    )
     proxy_user_header: str = row(
         "X-Forwarded-User", "header", "With `TALKABOUT_AUTH=proxy`: in which header `TALKABOUT_PROXIES` name the user."
     )

@@ -7,7 +7,7 @@
     ├── JournalError, DatabaseError (NotMigrated)
     ├── NotFound, Conflict, BadUserId
     ├── AnswerTooLong, AdoptedTooOften, Replaced, Draining, Overloaded, TooManyAnswers, TooManyReaders
-    ├── FileError, LimitReached, AccessEnded in file_errors.py, limit_errors.py, access_errors.py
+    ├── FileError, LimitReached, AccessEnded, SignInFailed in file_errors.py, limit_errors.py, access_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
                             UpstreamBroken, AnswerFailed, UpstreamStopped, those of reply_errors.py and route_errors.py
 

@@ -192,7 +192,9 @@ def test_a_cookie_that_was_changed_opens_nothing(client: FlaskClient) -> None:
     client.post("/login", data={"token": "secret-of-alice"})
     cookie = client.get_cookie("talkabout")
     assert cookie
-    for changed in (cookie.value[:-1] + ("A" if cookie.value[-1] != "A" else "B"), "x" + cookie.value, "x", "a.b.c"):
+    payload, _, signature = cookie.value.rpartition(".")
+    flipped = "B" if signature[0] == "A" else "A"  # not the last, of which base64 does not use every bit
+    for changed in (f"{payload}.{flipped}{signature[1:]}", f"x{cookie.value}", f"{payload}.", "x", "a.b.c"):
         client.set_cookie("talkabout", changed)
         assert client.get("/").status_code == 401
 
@@ -244,3 +246,33 @@ def test_another_sites_page_cannot_use_a_session(client: FlaskClient) -> None:
 def test_the_cookie_is_secure_where_the_client_came_by_https(client: FlaskClient) -> None:
     response = client.post("/login", data={"token": "secret-of-alice"}, base_url="https://localhost")
     assert "Secure" in response.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "ours", "others"),
+    [
+        (
+            {},
+            ["localhost", "127.0.0.1:8000", "[::1]:8000", "talkabout:80", "a.localhost"],
+            ["evil.example", "a.b:8000"],
+        ),
+        (
+            {"hosts": "chat.example"},
+            ["chat.example", "CHAT.example.:443", "10.0.0.1"],
+            ["evil.example", "x.chat.example"],
+        ),
+        ({"hosts": "*"}, ["evil.example"], []),
+        ({"host": "0.0.0.0"}, ["chat.example"], []),
+        ({"auth": "token"}, ["chat.example"], []),
+        ({"auth": "token", "hosts": "chat.example"}, ["chat.example"], ["evil.example", "127.0.0.1.evil.example"]),
+    ],
+)
+def test_the_server_answers_to_its_own_names_alone(
+    tmp_path: Path, settings: dict[str, str], ours: list[str], others: list[str]
+) -> None:
+    made = Settings(data_dir=tmp_path, embedded_model=False, tokens="alice=secret-of-alice", **settings)
+    migrate(made)
+    asked = create_app(made).test_client()
+    got = {host: asked.get("/api/conversations", headers={**ALICE, "Host": host}).status_code for host in ours + others}
+    assert got == {**dict.fromkeys(ours, 200), **dict.fromkeys(others, 403)}
+    assert all(asked.get("/healthz", headers={"Host": host}).status_code == 200 for host in others)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Flask, Request, Response, redirect, render_template, request, session
+from flask import Blueprint, Flask, Request, Response, current_app, redirect, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
@@ -23,6 +23,7 @@ from web.accept import wants_page
 from web.attempts import too_many
 from web.body import form_fields
 from web.callers import NOBODY, Callers
+from web.hosts import answers_to
 from web.scopes import ALL, ANY, scope_of
 from web.services import services
 from web.users import by_token, callers, current_caller, current_user, who_is_here
@@ -60,6 +61,7 @@ def init_app(app: Flask, settings: Settings, tokens: Tokens) -> None:
     app.extensions["talkabout.callers"] = Callers(settings, tokens) if settings.auth != "none" else None
     app.jinja_env.globals.update(who_is_here=who_is_here, auth=settings.auth)
     csrf.init_app(app)
+    app.extensions["talkabout.hosts"] = answers_to(settings)
     app.before_request(_guard)
     app.register_blueprint(access)
 
@@ -120,6 +122,9 @@ def _guard() -> AnyResponse | None:
     scope = scope_of(request.endpoint)
     if scope == ALL:
         return None
+    ours = current_app.extensions["talkabout.hosts"]
+    if ours is not None and not ours(environ.get("HTTP_HOST", "")):
+        raise Forbidden("This server does not answer to this name. Who runs it can add it to TALKABOUT_HOSTS.")
     if callers() is None:
         has = USUAL  # whose request it is, is not looked for until somebody asks: most do not
     elif (caller := current_caller()) is NOBODY:

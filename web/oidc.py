@@ -1,4 +1,4 @@
-"""Signing in at an OpenID Connect provider (`TALKABOUT_AUTH=oidc`): code, PKCE, state and nonce, by Authlib.
+"""Signing in at an OpenID Connect provider (`TALKABOUT_AUTH=oidc`): there, back, and who that is.
 
 What the provider says of a user is believed as long as the session lasts: there is no way back to it in between.
 """
@@ -9,14 +9,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.flask_client import FlaskOAuth2App, OAuth
 from flask import Blueprint, Flask, current_app, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
-from joserfc.errors import JoseError
 from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.utils import import_string
 
 from answers.tree import now_us
+from relay.access_errors import SignInFailed
 from relay.settings import Settings
 from web.attempts import too_many
 from web.callers import is_name
@@ -26,15 +25,13 @@ log = logging.getLogger(__name__)
 
 oidc = Blueprint("oidc", __name__)
 
-_TIMEOUT_S = 10
-# requests' errors are OSErrors; the others come of answers that a provider should not give.
-_FAILED = (AuthlibBaseError, JoseError, OSError, ValueError, KeyError, RuntimeError)
-
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Get to know the provider, if there is one; it is first asked when somebody signs in."""
     app.register_blueprint(oidc)
-    app.extensions["talkabout.provider"] = _provider(app, settings) if settings.auth == "oidc" else None
+    # Only where it is needed: Authlib takes 13 MB of each worker.
+    made = import_string("web.provider:Provider")(app, settings) if settings.auth == "oidc" else None
+    app.extensions["talkabout.provider"] = made
 
 
 @oidc.get("/login/oidc")
@@ -43,11 +40,9 @@ def begin() -> ResponseReturnValue:
     provider = _here()
     if refused := too_many():
         return refused
-    for key in [key for key in session if key.startswith("_state_")]:
-        del session[key]  # of a try that came to nothing: a cookie has little room
     try:
-        return provider.authorize_redirect(url_for("oidc.end", _external=True))  # type: ignore[no-any-return]
-    except _FAILED as error:
+        return provider.lead(url_for("oidc.end", _external=True))  # type: ignore[no-any-return]
+    except SignInFailed as error:
         return _failed(error)
 
 
@@ -56,14 +51,10 @@ def end() -> ResponseReturnValue:
     """Take whom the provider has sent back."""
     provider = _here()
     try:
-        claims = provider.authorize_access_token().get("userinfo") or {}
-    except _FAILED as error:
+        claims = provider.claims()
+    except SignInFailed as error:
         return _failed(error)
     settings = services().settings
-    if claims.get("iss") != provider.load_server_metadata().get("issuer") or not _is_for(
-        claims, settings.oidc_client_id
-    ):
-        return _failed(ValueError("the ID token is another issuer's, or for somebody else"))
     user = _user(claims, settings)
     wanted = session.get("wanted", "/")
     session.clear()
@@ -71,35 +62,17 @@ def end() -> ResponseReturnValue:
     return redirect(wanted, 303)
 
 
-def _provider(app: Flask, settings: Settings) -> FlaskOAuth2App:
-    client = {"scope": settings.oidc_scopes, "code_challenge_method": "S256", "default_timeout": _TIMEOUT_S}
-    if not settings.oidc_client_secret:
-        client["token_endpoint_auth_method"] = "none"  # noqa: S105  a public client
-    return OAuth(app).register(
-        "oidc",
-        client_id=settings.oidc_client_id,
-        client_secret=settings.oidc_client_secret or None,
-        server_metadata_url=f"{settings.oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
-        client_kwargs=client,
-    )
-
-
-def _here() -> FlaskOAuth2App:
-    provider: FlaskOAuth2App | None = current_app.extensions["talkabout.provider"]
+def _here() -> Any:
+    provider = current_app.extensions["talkabout.provider"]
     if provider is None:
         raise NotFound
     return provider
 
 
-def _failed(error: Exception) -> ResponseReturnValue:
-    """Show the login page again; what the provider or the browser said is for the log, without codes and tokens."""
-    log.warning("signing in at the provider failed: %s", type(error).__name__)
-    return render_template("login.html", refused="provider"), 502 if isinstance(error, OSError) else 401
-
-
-def _is_for(claims: Mapping[str, Any], client: str) -> bool:
-    audience = claims.get("aud")
-    return client in (audience if isinstance(audience, list) else [audience])
+def _failed(error: SignInFailed) -> ResponseReturnValue:
+    """Show the login page again; what the provider or the browser said is for nobody."""
+    log.warning("signing in at the provider failed: %s", error)
+    return render_template("login.html", refused="provider"), 502 if error.away else 401
 
 
 def _user(claims: Mapping[str, Any], settings: Settings) -> str:

@@ -16,6 +16,7 @@ from relay.errors import DatabaseError, UpstreamError
 from relay.settings import Settings, unknown
 from relay.upstream import Timeouts, Upstream
 from relay.upstream_file import Upstreams
+from web.hosts import LOOPBACK
 
 KNOWN_SERVERS = {
     "Ollama": 11434,
@@ -87,7 +88,7 @@ def _warnings(settings: Settings) -> list[str]:
     lines = [f"{name} is no setting of talkabout" for name in unknown(os.environ)]
     if settings.log_prompts:
         lines.append("EVERY PROMPT IS WRITTEN INTO THE LOG (TALKABOUT_LOG_PROMPTS=on)")
-    if settings.auth == "none" and settings.host not in ("127.0.0.1", "::1", "localhost"):
+    if settings.auth == "none" and settings.host not in LOOPBACK:
         lines.append(f"anyone who reaches {settings.host}:{settings.port} may use it (TALKABOUT_AUTH=none)")
     if settings.auth == "token":
         lines += [
