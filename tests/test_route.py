@@ -247,7 +247,8 @@ def test_a_dead_server_is_left_alone_and_tried_again_once_it_lists_its_models(
 def test_a_server_that_may_be_back_is_tried_by_one_request_at_a_time(
     upstream_server: MisbehavingServer, other_server: MisbehavingServer
 ) -> None:
-    sick, good = entry(f"{upstream_server.url}/slow-headers"), entry(f"{other_server.url}/silent")
+    sick = entry(f"{upstream_server.url}/slow-headers", timeouts=Timeouts(first_byte=10))
+    good = entry(f"{other_server.url}/silent")
     sick.health.state = HALF_OPEN
     both = route(sick, good)
     trial = Holding(route(sick, gate=both.gate).call(BODY))
