@@ -473,5 +473,12 @@ def test_states_count_who_runs_and_who_waits(upstream_server: MisbehavingServer)
     assert [(state.running, state.waiting) for state in models.states()] == [(0, 0)]
 
 
+def test_a_server_that_breaks_off_under_a_plain_reader_rests_too(upstream_server: MisbehavingServer) -> None:
+    bad = entry(f"{upstream_server.url}/cut-mid-chunk")
+    with pytest.raises(UpstreamBroken):
+        whole(route(bad).call(BODY))
+    assert (bad.health.state, bad.running) == (OPEN, 0)
+
+
 def test_a_plain_call_works_too(upstream_server: MisbehavingServer) -> None:
     assert whole(route(entry(f"{upstream_server.url}/normal")).call(BODY)) == WHOLE
