@@ -100,6 +100,14 @@ class RoutedCall(Call):
                 self._reply = None
                 self._ask_in_turn(error)
 
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the bytes to a reader that may wait; one server's, to the end."""
+        try:
+            yield from super().__iter__()
+        except UpstreamError as error:
+            self._note(error)
+            raise
+
     def close(self) -> None:
         """Release the connection and the server's slot, by the reading thread."""
         super().close()

@@ -247,7 +247,8 @@ def test_a_dead_server_is_left_alone_and_tried_again_once_it_lists_its_models(
 def test_a_server_that_may_be_back_is_tried_by_one_request_at_a_time(
     upstream_server: MisbehavingServer, other_server: MisbehavingServer
 ) -> None:
-    sick, good = entry(f"{upstream_server.url}/slow-headers"), entry(f"{other_server.url}/silent")
+    sick = entry(f"{upstream_server.url}/slow-headers", timeouts=Timeouts(first_byte=10))
+    good = entry(f"{other_server.url}/silent")
     sick.health.state = HALF_OPEN
     both = route(sick, good)
     trial = Holding(route(sick, gate=both.gate).call(BODY))
@@ -470,6 +471,13 @@ def test_states_count_who_runs_and_who_waits(upstream_server: MisbehavingServer)
         each.opened.wait(20)
         each.call.close()
     assert [(state.running, state.waiting) for state in models.states()] == [(0, 0)]
+
+
+def test_a_server_that_breaks_off_under_a_plain_reader_rests_too(upstream_server: MisbehavingServer) -> None:
+    bad = entry(f"{upstream_server.url}/cut-mid-chunk")
+    with pytest.raises(UpstreamBroken):
+        whole(route(bad).call(BODY))
+    assert (bad.health.state, bad.running) == (OPEN, 0)
 
 
 def test_a_plain_call_works_too(upstream_server: MisbehavingServer) -> None:
