@@ -12,6 +12,7 @@ from relay.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from relay.reply_errors import UpstreamNotJson
 
 FIRST_PAUSE_S = 0.5
 PATIENT_PAUSE_S = 0.25
@@ -52,4 +53,4 @@ def elsewhere(error: UpstreamError) -> bool:
         return error.limit in ("connect", "first_byte")
     if isinstance(error, UpstreamRefused):
         return error.status in (404, 429) or error.status >= 500
-    return isinstance(error, (UpstreamUnreachable, UpstreamBroken, UpstreamNotAStream))
+    return isinstance(error, (UpstreamUnreachable, UpstreamBroken, UpstreamNotAStream, UpstreamNotJson))
