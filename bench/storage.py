@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
-import requests
 
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.servers import Server
+from tests.streams import opened
 
 ANSWERS, AT_ONCE = 300, 20
 SETTLES_S = 3.0
@@ -76,7 +76,8 @@ def cost(url: str, answers: int, look: Look) -> dict[str, float]:
 def ask(url: str) -> int:
     """Ask for the poem, and read it to its end; give its size."""
     headers = {"Accept": "text/event-stream"}
-    return len(requests.post(f"{url}/api/answers", json={"prompt": "x"}, headers=headers, timeout=120).content)
+    with opened("POST", f"{url}/api/answers", json={"prompt": "x"}, headers=headers) as response:
+        return len(response.content)
 
 
 def of_redis(server: RedisServer, folder: Path) -> dict[str, float]:

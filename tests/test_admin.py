@@ -48,7 +48,7 @@ def test_a_token_is_shown_once_and_works(admin: FlaskClient) -> None:
     assert (row.user, row.name, row.scopes, row.limits) == ("bob", "laptop", {"api"}, Limits(requests_per_minute=5))
     assert row.expires_us == pytest.approx(row.created_us + 9 * 86_400_000_000, abs=1_000_000)
     other = admin.application.test_client()
-    assert other.get("/metrics", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert other.get("/v1/models", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_token_is_revoked(admin: FlaskClient) -> None:
     token, row = made_in(page), newest(admin)
     assert post(admin, f"{PAGE}/{row.id}/revoke")[0] == 303
     other = admin.application.test_client()
-    assert other.get("/metrics", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert other.get("/v1/models", headers={"Authorization": f"Bearer {token}"}).status_code == 401
     assert "revoked 20" in admin.get(PAGE).text and post(admin, f"{PAGE}/nothing/revoke")[0] == 404
 
 

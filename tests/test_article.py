@@ -15,7 +15,7 @@ from tests.servers import Server
 from tests.streams import events, opened, read_events
 
 EVENTS = {"Accept": "text/event-stream"}
-PER_RESPONSE = ("Date", "Connection", "Transfer-Encoding")
+PER_RESPONSE = ("Date", "Connection", "Transfer-Encoding", "X-Request-Id")
 
 
 def test_the_emitter_recites_the_poem_a_character_an_event_then_stop(server: Server) -> None:

@@ -9,7 +9,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotFound
 from werkzeug.http import parse_accept_header
 
-EVENT_STREAM = "text/event-stream"
+from web.event_stream import EVENT_STREAM
 
 _PAGES = ("pages", "list_page", "playground", "access", "oidc", "admin")
 

@@ -13,9 +13,9 @@ from answers.store import AnswerRow
 from answers.tree import ROOT
 from web.accept import wants_events
 from web.body import json_fields
+from web.event_stream import headers_alone
 from web.fields import FieldError, Fields
 from web.services import services
-from web.streams import headers_alone
 from web.users import current_caller, current_user
 
 answers = Blueprint("answers", __name__)

@@ -15,10 +15,10 @@ from relay.poem import POEM
 from web.accept import wants_events
 from web.answers import identity
 from web.body import FORMS, form_fields, json_fields
+from web.event_stream import headers_alone
 from web.fields import Fields
 from web.recital import Recital
 from web.services import services
-from web.streams import headers_alone
 from web.users import current_caller
 
 article = Blueprint("article", __name__)

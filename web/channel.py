@@ -6,9 +6,9 @@ from flask import Blueprint, Response, jsonify, request
 
 from relay.errors import BadEventField
 from web.body import json_fields
+from web.event_stream import headers_alone
 from web.fields import FieldError
 from web.services import services
-from web.streams import headers_alone
 from web.users import require_user
 
 channel = Blueprint("channel", __name__)

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import orjson
 from flask import Blueprint, render_template, request
 
-from web.accept import EVENT_STREAM
+from web.event_stream import EVENT_STREAM
 from web.services import services
 from web.users import current_user, remember_browser
 

@@ -20,25 +20,15 @@ from flask import Response, request
 from prometheus_client import Gauge
 
 from relay.access_errors import AccessEnded
-from relay.errors import (
-    DatabaseError,
-    Draining,
-    Overloaded,
-    ReaderGone,
-    ReaderTooSlow,
-    TalkaboutError,
-    TooManyReaders,
-)
+from relay.errors import DatabaseError, Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError, TooManyReaders
 from relay.loop import poll
 from relay.pipe import Pipe
 from relay.settings import Settings
-from web.accept import EVENT_STREAM
 from web.client import NO_SOCKET, Client
+from web.event_stream import EVENT_STREAM, HEADERS
 from web.users import still_holds
 
 log = logging.getLogger(__name__)
-
-HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 _SWEEP_S = 0.4  # a gone client is noticed within a second
 _CHECK_S = 2.0  # and a token that was taken away soon after
@@ -46,11 +36,6 @@ _LINGER_S = 2.0  # what a drained stream gets to write its terminal event
 
 
 OPEN = Gauge("talkabout_streams_open", "Open streams.", multiprocess_mode="livesum")
-
-
-def headers_alone() -> Response:
-    """Answer HEAD as GET would, without a stream: Werkzeug would neither run its generator nor close it."""
-    return Response(iter(()), mimetype=EVENT_STREAM, headers=HEADERS)  # of a list it would send the length, 0
 
 
 class Source(Protocol):

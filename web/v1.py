@@ -18,9 +18,9 @@ from relay.route import Route
 from relay.tally import OnEnd
 from relay.upstream import Call
 from web.body import json_object
+from web.event_stream import headers_alone
 from web.fields import FieldError
 from web.services import services
-from web.streams import headers_alone
 from web.users import current_caller, current_user
 
 _ID = re.compile(r"([0-9a-fA-F-]{36}):([0-9]{1,18})")
