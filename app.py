@@ -38,9 +38,9 @@ from relay.access_settings import networks
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.settings import Settings, prepare_data_dir
-from relay.upstream_file import Upstreams, configured
+from relay.upstream_file import Upstreams, configured, secrets_in
 from relay.upstreams import catalog
-from web import access, assets, doctor, headers, i18n, oidc, ops, problems, request_log, slices, tokens_cli
+from web import access, assets, doctor, headers, i18n, logs, oidc, ops, problems, request_log, slices, tokens_cli
 from web.admin import admin
 from web.answers import answers
 from web.api_conversations import api_conversations
@@ -97,9 +97,9 @@ def create_app(settings: Settings, embedded_url: str = "", upstreams: Upstreams 
         SECRET_KEY=settings.secret_key or kept_secret(data_dir), MAX_CONTENT_LENGTH=settings.max_body_bytes
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions["talkabout"] = make_services(
-        settings, data_dir, catalog(settings, embedded_url, configured(settings) if upstreams is None else upstreams)
-    )
+    upstreams = configured(settings) if upstreams is None else upstreams
+    logs.hide(secrets_in(upstreams))
+    app.extensions["talkabout"] = make_services(settings, data_dir, catalog(settings, embedded_url, upstreams))
     request_log.init_app(app)
     i18n.init_app(app)
     problems.init_app(app)

@@ -21,7 +21,7 @@ from answers.migrate import migrate
 from relay import embedded_model
 from relay.errors import DatabaseError, SettingError
 from relay.settings import load, prepare_data_dir
-from relay.upstream_file import configured
+from relay.upstream_file import configured, secrets_in
 from web import logs, startup
 
 try:
@@ -78,6 +78,7 @@ def on_starting(server: Any) -> None:
     _raise_descriptor_limit()
     try:
         server.upstreams = configured(settings)
+        logs.hide(secrets_in(server.upstreams))
         migrate(settings)
     except (SettingError, DatabaseError) as error:
         sys.exit(f"talkabout: {error}")
@@ -96,6 +97,7 @@ def on_reload(server: Any) -> None:
     """
     try:
         server.upstreams = configured(settings)
+        logs.hide(secrets_in(server.upstreams))
     except SettingError as error:
         server.log.error("the upstreams stay as they are: %s", error)
     try:
@@ -166,8 +168,11 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Keep what a dead worker has counted, without its files."""
-    server.exits.inc()
-    metric_files.fold(metrics_dir, worker.pid)
+    try:
+        server.exits.inc()
+        metric_files.fold(metrics_dir, worker.pid)
+    except Exception:  # whatever comes out here ends the master, and with it every stream
+        server.log.exception("what worker %s has counted is lost", worker.pid)
 
 
 def on_exit(server: Any) -> None:

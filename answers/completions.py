@@ -32,6 +32,7 @@ _STOPS_KEPT = 1000
 _STOPPED_WITHIN_S = 10.0
 _SAY_AGAIN_S = 0.5
 _LOOK_S = 0.02
+_LEAVING_S = 2.0
 
 
 class Completions:
@@ -45,6 +46,7 @@ class Completions:
         self._settings = settings
         self._running: dict[str, Durable] = {}
         self._lock = threading.Lock()
+        self._draining = False
 
     def running(self) -> dict[str, Durable]:
         """Map each stream that is written here to its completion."""
@@ -60,7 +62,10 @@ class Completions:
             raise TooManyAnswers(f"{self._settings.max_answers_per_user} are being written for this user")
 
     def begin(self, user: str, call: Call, on_end: OnEnd) -> str:
-        """Write an opened call from now on, whoever reads it; return its id. Raises JournalError."""
+        """Write an opened call from now on, whoever reads it; return its id. Raises JournalError, and Draining."""
+        if self._draining:
+            call.close()
+            raise Draining("this worker is being replaced")
         id_ = new_id()
         stream = _stream(user, id_)
         durable = Durable(id_, stream, user, call, on_end)
@@ -127,13 +132,15 @@ class Completions:
 
     def drain(self, seconds: float) -> None:
         """Give what is written here so much time, then end it, before this worker does."""
+        self._draining = True
         deadline = time.monotonic() + seconds
         for durable in self.running().values():
             durable.ended.wait(max(0.0, deadline - time.monotonic()))
         for durable in self.running().values():
             durable.stop(Draining("this worker is being replaced"))
+        deadline = time.monotonic() + _LEAVING_S
         for durable in self.running().values():
-            durable.ended.wait(_SAY_AGAIN_S)
+            durable.ended.wait(max(0.0, deadline - time.monotonic()))
 
     def _run(self, durable: Durable) -> None:
         try:
@@ -144,10 +151,14 @@ class Completions:
 
     def _find(self, user: str, id: str) -> str:
         stream = _stream(user, id.lower())
-        known = is_id(id.lower()) and (self._follower.bounds(stream)[1] or self._journal.last_read(stream) is not None)
-        if not known:
+        if not is_id(id.lower()) or not self._is_known(stream):
             raise NotFound(f"no completion {id[:100]!r}")
         return stream
+
+    def _is_known(self, stream: str) -> bool:
+        """Tell if it has an entry, or is about to; one that ends between two looks has entries at the second."""
+        bounds = self._follower.bounds
+        return bool(bounds(stream)[1] or self._journal.last_read(stream) is not None or bounds(stream)[1])
 
     def _has_ended(self, stream: str) -> bool:
         first, last = self._follower.bounds(stream)

@@ -44,7 +44,7 @@ class Durable:
         self._on_end = on_end
         self._reason: TalkaboutError | None = None
         self._refused = False
-        self._seq = self._size = 0
+        self._seq = self._size = self._said = 0
         self._is_over = False
         self._new: list[Entry] = []
         self._last: deque[bytes] = deque(maxlen=BLOCKS_AT_THE_END)
@@ -105,6 +105,7 @@ class Durable:
     def _add(self, data: str, event: str, max_bytes: int) -> None:
         block = encode(data, None if event == "message" else event, self._next_id())
         self._size += len(block)
+        self._said += len(data) + tally.AROUND
         if self._size > max_bytes:
             raise ReplyTooLong(f"more than {max_bytes} bytes")
         if data.strip() == DONE or data.startswith(('{"error"', '{ "error"')):
@@ -139,4 +140,4 @@ class Durable:
             self._call.close()
         else:
             spawn(partial(read_to_end, self._call))
-        self._on_end(*tally.of_stream(self._last, self._size))
+        self._on_end(*tally.of_stream(self._last, self._said))

@@ -14,10 +14,11 @@ from sqlalchemy import Select, bindparam, delete, func, insert, select, tuple_, 
 from answers.database import Database
 from answers.prepared import Prepared, Transaction
 from answers.tables import usage
+from relay.tally import MOST
 
 NAMES = ("day", "user", "model", "token")  # by what the numbers can be grouped
 
-_MOST = 10**12  # tokens; a model server that says more of one request has not counted
+
 _AT_ONCE = 1000  # rows of any size, while all else waits for SQLite
 
 _NUMBERS = ("requests", "prompt_tokens", "completion_tokens", "estimated")
@@ -107,7 +108,7 @@ def count(transaction: Transaction, user: str, token: str, model: str, spent: Sp
 def counted(said: dict[str, Any] | None) -> Spent | None:
     """Read the count of a model server, if it is one."""
     numbers = [(said or {}).get(name) for name in ("prompt_tokens", "completion_tokens")]
-    read, written = (n if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= _MOST else None for n in numbers)
+    read, written = (n if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= MOST else None for n in numbers)
     return None if read is None or written is None else Spent(read, written)
 
 

@@ -21,6 +21,7 @@ from relay.reply_errors import UpstreamNotJson
 SHORT_S = 5.0  # for what is small: an error's body, the list of models
 MAX_ERROR_BYTES = 65_536
 
+_SHORTEST = 4  # what is shorter would be found in any words
 _STREAM = "text/event-stream"
 _JSON = re.compile(r"application/(?:[\w.-]+\+)?json")
 _ADDRESS = re.compile(rb"\b(?:\d{1,3}\.){3}\d{1,3}\b|\blocalhost\b|https?://")
@@ -53,7 +54,9 @@ def time_for(body: dict[str, Any], timeouts: Timeouts) -> Timeouts:
 
 def hides(key: str, base_url: str) -> Callable[[bytes], bool]:
     """Make what tells if a text holds the key, or an address of the network behind us: nobody outside may read that."""
-    secrets = [secret.encode() for secret in (key, urlsplit(base_url).netloc) if secret]
+    address = urlsplit(base_url)
+    parts = (key, address.hostname, address.username, address.password)
+    secrets = [secret.encode() for secret in parts if secret and len(secret) >= _SHORTEST]
     return lambda text: bool(_ADDRESS.search(text)) or any(secret in text for secret in secrets)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from time import time
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import orjson
 from relay.abilities import takes_images
 from relay.errors import UpstreamNotAStream
 
+_LONGEST_S = 86_400.0  # that a server can ask to wait
 _TOO_LONG = (b"exceed_context_size_error", b"context_length_exceeded", b"context length is")  # the last: vLLM
 
 
@@ -32,9 +34,10 @@ def too_long(body: bytes) -> bool:
 def retry_after(text: str) -> float | None:
     """Read the header in both of its forms, a number of seconds and a date; None if it is neither."""
     with suppress(ValueError):
-        return max(0.0, float(text))
+        seconds = float(text)
+        return min(max(0.0, seconds), _LONGEST_S) if isfinite(seconds) else None
     with suppress(ValueError):
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+        return min(max(0.0, parsedate_to_datetime(text).timestamp() - time()), _LONGEST_S)
     return None
 
 

@@ -13,8 +13,9 @@ import orjson
 # None where it gave none, and about how many characters were written.
 OnEnd = Callable[[int | None, int | None, int], None]
 
+MOST = 10**12  # tokens; a count beyond it is none
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-_AROUND = len(b"data: \n\n")
+AROUND = len(b"data: \n\n")
 _DATA = re.compile(rb"(?:^|[\r\n])data: ?(\{[^\r\n]*)")
 
 
@@ -27,7 +28,7 @@ def of_stream(blocks: Sequence[bytes], size: int) -> tuple[int | None, int | Non
     )
     chars = sum(map(_chars, chunks))
     if sum(map(len, blocks)) < size:  # there were more
-        chars = round(chars * size / (sum(map(len, documents)) + _AROUND * len(documents) or 1))
+        chars = round(chars * size / (sum(map(len, documents)) + AROUND * len(documents) or 1))
     return _whole_number(usage.get("prompt_tokens")), _whole_number(usage.get("completion_tokens")), chars
 
 
@@ -61,4 +62,4 @@ def _objects(values: Any) -> Iterator[dict[str, Any]]:
 
 
 def _whole_number(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= MOST else None

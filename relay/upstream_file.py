@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from relay.errors import SettingError
 from relay.setting_values import check, read_file
@@ -46,6 +47,13 @@ def configured(settings: Settings) -> Upstreams:
     if text:
         return _from_file(Path(text))
     return {"upstream": {"url": settings.upstream_url, **alone}} if settings.upstream_url else {}
+
+
+def secrets_in(upstreams: Upstreams) -> list[str]:
+    """List every value of these that must not be shown: keys, and the passwords of addresses."""
+    addresses = [urlsplit(each.get(name) or "") for each in upstreams.values() for name in ("url", "proxy")]
+    found = [each.get("key") for each in upstreams.values()] + [address.password for address in addresses]
+    return [secret for secret in found if secret]
 
 
 def _pairs(text: str) -> dict[str, str]:

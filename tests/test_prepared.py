@@ -19,6 +19,7 @@ from answers.prepared import Prepared
 from answers.store import Outcome, Store
 from answers.tables import conversations, messages
 from answers.tree import ROOT, is_id, new_id
+from answers.usage import Spent
 from relay.errors import DatabaseError
 from relay.settings import Settings
 
@@ -46,12 +47,13 @@ def test_an_answer_begins_with_one_look_and_three_rows(said: tuple[Store, list[s
     assert [word for word in told if word != "PRAGMA"] == ["BEGIN", "SELECT", *["INSERT"] * 3, "COMMIT"]
 
 
-def test_an_answer_is_settled_with_two_changes(said: tuple[Store, list[str]]) -> None:
+def test_an_answer_is_settled_and_counted_with_three_changes(said: tuple[Store, list[str]]) -> None:
     store, told = said
-    row, _ = store.begin("user", "hello", "poem")
+    first, row = (store.begin("user", "hello", "poem")[0] for _ in range(2))
+    store.settle(first.id, "complete", Spent(1, 1), **OUTCOME)  # counts the first of that day
     told.clear()
-    store.settle(row.id, "complete", **OUTCOME)
-    assert told == ["BEGIN", "UPDATE", "UPDATE", "COMMIT"]
+    store.settle(row.id, "complete", Spent(1, 1), **OUTCOME)
+    assert told == ["BEGIN", "UPDATE", "UPDATE", "UPDATE", "COMMIT"]
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -21,7 +21,7 @@ from relay.limit_errors import LimitReached
 from relay.settings import Settings
 from tests.apps import browser, here, owner
 from tests.misbehaving import MisbehavingServer
-from tests.misbehaviours import TOKENS
+from tests.misbehaviours import TEXT, TOKENS
 from tests.servers import Server
 from tests.test_producers import until
 from tests.test_store import at_once
@@ -224,11 +224,13 @@ def test_a_limit_holds_over_all_workers_and_routes(tmp_path: Path, database_sett
         assert again.status_code == 202 and resumed.ok  # attaching is not asking
 
 
-@pytest.mark.parametrize(("path", "spent"), [("normal", (1, 3, len(TOKENS), 0)), ("finish-null", (1, 1, 9, 1))])
+@pytest.mark.parametrize(
+    ("path", "spent"), [("normal", (1, 3, len(TOKENS), 0)), ("finish-null", (1, 1, -(-len(TEXT) // 4), 1))]
+)
 def test_the_article_s_relay_is_counted_too(
     tmp_path: Path, upstream_server: MisbehavingServer, path: str, spent: tuple[int, ...]
 ) -> None:
-    """Where nobody has counted its tokens, one an event."""
+    """Where nobody has counted its tokens, they are told by its length."""
     url = f"{upstream_server.url}/{path}"
     with browser(tmp_path, upstream_url=url, limit_tokens_per_day=3) as made:
         with made.post("/talkeAbout", json={"prompt": "x"}) as response:

@@ -11,7 +11,7 @@ from werkzeug.http import parse_accept_header
 
 from web.event_stream import EVENT_STREAM
 
-_PAGES = ("pages", "list_page", "playground", "access", "oidc", "admin")
+_PAGES = ("pages", "list_page", "playground", "access", "oidc", "admin", "usage_page")
 
 
 def wants_events() -> bool:

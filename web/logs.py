@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from web.log_outlet import Outlet
 OURS = ("relay", "answers", "web", "app", "gunicorn", "talkabout", "wsgi")
 
 _MASK = "[secret]"
+_hidden: list[str] = []
 _SHORTEST_SECRET = 6  # what is shorter would hide words
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _QUERY = re.compile(r"\?\S*")
@@ -38,6 +39,11 @@ def init(settings: Settings) -> None:
     root.setLevel(logging.WARNING)  # libraries name addresses in what they say below that
     for name in OURS:
         logging.getLogger(name).setLevel(settings.log_level.upper())
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Keep these out of all that is said from now on, too."""
+    _hidden.extend(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET and secret not in _hidden)
 
 
 def lines_dropped() -> int:
@@ -101,7 +107,7 @@ def _masking(settings: Settings) -> Callable[[WrappedLogger, str, str], str]:
     secrets = [secret for secret in secrets_of(settings) if len(secret) >= _SHORTEST_SECRET]
 
     def mask(_logger: WrappedLogger, _method: str, line: str) -> str:
-        for secret in secrets:
+        for secret in (*secrets, *_hidden):
             if secret in line:
                 line = line.replace(secret, _MASK)
         return line

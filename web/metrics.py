@@ -6,6 +6,7 @@ What happens often is counted in plain numbers where it happens (answers/measure
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import platform
 import threading
@@ -21,6 +22,8 @@ from answers.measures import Tally
 from web.logs import lines_dropped
 from web.metric_files import locked
 from web.services import Services
+
+log = logging.getLogger(__name__)
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 EVERY_S = 1.0
@@ -96,7 +99,10 @@ class Report:
 
     def _again_and_again(self) -> None:
         while not self._ended.wait(EVERY_S):
-            self.carry()
+            try:
+                self.carry()
+            except Exception:  # the edge of a thread: what fails once may go well in a second
+                log.exception("what was counted is not carried")
 
 
 def _carry_tally(labels: tuple[str, str], tally: Tally) -> None:

@@ -141,7 +141,7 @@ class Services:
         body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
         self._log_prompt(prompt)
         with self.charged(caller, upstream, name, estimate(prompt)) as on_end:
-            return self.pass_on(upstream.call(body, user=caller.user), on_end=on_end)
+            return self.pass_on(upstream.call(body, user=caller.user), caller.user, on_end=on_end)
 
     def pass_on(self, call: Call, user: str = "", shape: Shape = brief, on_end: OnEnd | None = None) -> Stream:
         """Ask for a streamed completion, to be passed on as it comes. Raises UpstreamError if that is refused."""
@@ -177,8 +177,10 @@ class Services:
         stream, pipe = self._admit(call, user)  # until it has an id, it ends with this request
         stream.before(call.open)
         pipe.close()
-        stream.leave()
-        return self.completions.begin(user, call, on_end)
+        try:
+            return self.completions.begin(user, call, on_end)
+        finally:
+            stream.leave()
 
     def _admit(self, call: Call, user: str) -> tuple[Stream, Pipe]:
         pipe = to_reader(self.settings)

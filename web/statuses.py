@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from relay.access_errors import AccessEnded
 from relay.errors import (
     AnswerFailed,
     Conflict,
@@ -27,6 +28,7 @@ _STATUS: dict[type[TalkaboutError], int] = {
     LimitReached: 429,
     TooManyAnswers: 429,
     TooManyReaders: 429,
+    AccessEnded: 401,
     ReaderError: 400,  # nobody reads it: it is for the metrics, where it is no fault of ours
     Overloaded: 503,
     Draining: 503,

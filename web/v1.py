@@ -9,11 +9,13 @@ from flask import Blueprint, Response, jsonify, request
 
 from answers.tree import new_id
 from relay import tally
+from relay.access_errors import AccessEnded
 from relay.attachments import prompt_tokens
 from relay.catalog import UnknownModel
 from relay.demo_model import CREATED
-from relay.errors import ReaderGone, UpstreamTimeout
+from relay.errors import Draining, ReaderGone, TalkaboutError, UpstreamTimeout
 from relay.passthrough import full
+from relay.reply_errors import ReplyTooLong
 from relay.route import Route
 from relay.tally import OnEnd
 from relay.upstream import Call
@@ -24,6 +26,9 @@ from web.services import services
 from web.users import current_caller, current_user
 
 _ID = re.compile(r"([0-9a-fA-F-]{36}):([0-9]{1,18})")
+
+# The model was asked, and has written nobody knows what, when one of these breaks a request off.
+_LEFT = (ReaderGone, UpstreamTimeout, AccessEnded, Draining, ReplyTooLong)
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 
@@ -58,11 +63,20 @@ def complete() -> Response:
     upstream, name = here.catalog.find(wanted)
     with here.charged(caller, upstream, name, prompt_tokens(body.get("messages"))) as count:
         call, on_end = _asked(upstream, {**body, "model": name}, caller.user, count)
-        if durable:
-            return _events(here.durable(call, caller.user, on_end), None)
-        if streamed:
-            return here.pass_on(call, caller.user, full, on_end).response()
-        return _whole(call, caller.user, on_end)
+        try:
+            if not streamed:
+                return _whole(call, caller.user, on_end)
+            if not durable:
+                return here.pass_on(call, caller.user, full, on_end).response()
+            id_ = here.durable(call, caller.user, on_end)
+        except _LEFT:
+            on_end(None, None, 0)
+            raise
+    try:
+        return _events(id_, None)
+    except TalkaboutError:
+        here.completions.stop(caller.user, id_)  # whose id nobody was told
+        raise
 
 
 @v1.get("/chat/completions/<id_>/events")
@@ -93,13 +107,10 @@ def _events(id_: str, after: int | None) -> Response:
 
 
 def _whole(call: Call, user: str, on_end: OnEnd) -> Response:
-    try:
-        reply = services().whole(call, user)
-    except (ReaderGone, UpstreamTimeout):  # the model was asked, and has written nobody knows what
-        on_end(None, None, 0)
-        raise
-    on_end(*tally.of_reply(reply))
-    return Response(reply, content_type=call.kind)
+    reply = services().whole(call, user)
+    response = Response(reply, content_type=call.kind)
+    response.call_on_close(lambda: on_end(*tally.of_reply(reply)))  # which may have to wait for the database
+    return response
 
 
 def _asked(upstream: Route, body: dict[str, Any], user: str, count: OnEnd) -> tuple[Call, OnEnd]:
@@ -107,7 +118,7 @@ def _asked(upstream: Route, body: dict[str, Any], user: str, count: OnEnd) -> tu
 
     Where a server writes on for clients that have gone, the request has a name, by which it is given up.
     """
-    request_id = str(body.get("request_id") or new_id())
+    request_id = new_id()
     call = upstream.call(body, user=user, request_id=request_id)
 
     def give_up(prompt: int | None, completion: int | None, chars: int) -> None:
