@@ -131,7 +131,9 @@ def answer(catalog: Catalog, model: str) -> str:
     """Ask for a model as an answer's producer does, and give the text."""
     route, name = catalog.find(model)
     completion, said = Completion(1 << 20), list[Delta]()
-    call = route.call({"model": name, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100})
+    call = route.call(
+        {"model": name, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100, "stream": True}
+    )
     try:
         call.open()
         while not completion.done and call.read(lambda piece: bool(completion.feed(piece, said)) or completion.done):
@@ -163,7 +165,7 @@ def test_a_uid_with_odd_characters_is_asked_for_and_given_up_by_its_own_name(ser
     xinference = entry(server, "xinference", aliases={"fast": "team/qwen:4b?"})
     xinference.models()
     route, name = Catalog([xinference]).find("fast")
-    call = route.call({"model": name, "messages": []}, request_id="r/1")
+    call = route.call({"model": name, "messages": [], "stream": True}, request_id="r/1")
     call.open()
     call.close()
     route.abort(name, "r/1")

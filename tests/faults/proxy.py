@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tests.listener import Listener
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing tears the connection down, without a word
-LONGEST_PIECE = 400  # bytes that a connection gets to carry, about five events
+LONGEST_PIECE = 250  # bytes that a connection gets to carry, about three events
 
 
 class CuttingProxy(Listener):
