@@ -147,7 +147,7 @@ class Settings(AccessSettings):
     metrics_token: str = row(
         "",
         "secret",
-        "Bearer token with which Prometheus reads `/metrics`; empty: who administers may, or who may use the server.",
+        "Bearer token with which Prometheus reads `/metrics`; empty: who may use the server may.",
         secret=True,
     )
 

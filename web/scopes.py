@@ -10,7 +10,7 @@ SCOPES = {
     "static": ALL,
     "ops.healthz": ALL,
     "ops.readyz": ALL,
-    "ops.metrics": ALL,  # and then by its own token, or the scope admin
+    "ops.metrics": ALL,  # and then by its own token, or any
     "access.login": ALL,
     "access.enter": ALL,
     "oidc.begin": ALL,
