@@ -155,7 +155,7 @@ ATTACKS = (
         "headers a line at a time (slowloris)", slow_headers, 500, "gunicorn's limit on reading a head (`keepalive`)"
     ),
     Attack("bodies a byte at a time", slow_bodies, 200, "`TALKABOUT_BODY_TIMEOUT_S`"),
-    Attack("idle readers", idle_readers, 10_000, "3 kB a reader; past `TALKABOUT_MAX_STREAMS` a 503"),
+    Attack("idle readers", idle_readers, 10_000, "22 kB a reader; past `TALKABOUT_MAX_STREAMS` a 503"),
     Attack("readers that never read, of 4 MB each", never_reading, 50, "`TALKABOUT_READER_TIMEOUT_S`, readers pull"),
     Attack("no HTTP at all", not_http, 200, "gunicorn's parser"),
     Attack("requests with two ends (smuggling)", smuggled, 110, "gunicorn's parser"),
