@@ -100,7 +100,7 @@ class Services:
         upstream.expect_room()
         of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
         self._log_prompt(prompt, answer=where[2])
-        with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files) as charge:
+        with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files, where[2]) as charge:
             row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
         change = "changed" if more.get("conversation") else "created"
         tell_of_answer(self.channels, row, change)
@@ -111,7 +111,7 @@ class Services:
 
         Raises Conflict if it runs or is complete, TooManyAnswers, and LimitReached.
         """
-        with self._place(caller, row.id), self._charging(caller, estimate(row.content)) as charge:
+        with self._place(caller, row.id), self._charging(caller, estimate(row.content), row.id) as charge:
             return self.producers.go_on(row, caller.token, charge)
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
@@ -226,8 +226,8 @@ class Services:
     def _place(self, caller: Caller, name: str) -> AbstractContextManager[None]:
         return self.places.taken(caller.token, caller.limits.answers_at_once, name)
 
-    def _charging(self, caller: Caller, tokens: int) -> AbstractContextManager[Charge | None]:
-        return self.quotas.charging(caller.user, caller.token, caller.limits, tokens)
+    def _charging(self, caller: Caller, tokens: int, answer: str = "") -> AbstractContextManager[Charge | None]:
+        return self.quotas.charging(caller.user, caller.token, caller.limits, tokens, answer)
 
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""
