@@ -27,9 +27,12 @@ _RENEW_S = 4.0
 log = logging.getLogger(__name__)
 
 _ANSWERS = (messages.c.token == bindparam("whose"), RUNNING)
-_RUN = Prepared(select(func.count()).select_from(messages).where(*_ANSWERS))
+_OTHERS = (*_ANSWERS, messages.c.id != bindparam("place"))
+_RUN = Prepared(select(func.count()).select_from(messages).where(*_OTHERS))
 _HERE = places.c.id.not_in(select(messages.c.id).where(*_ANSWERS))
-_TAKEN = Prepared(select(func.count()).select_from(places).where(places.c.token == bindparam("whose"), _HERE))
+_OF_OTHERS = (places.c.token == bindparam("whose"), places.c.id != bindparam("place"), _HERE)
+_TAKEN = Prepared(select(func.count()).select_from(places).where(*_OF_OTHERS))
+_KNOWN = Prepared(select(places.c.id).where(places.c.id == bindparam("place")))
 _FORGET = Prepared(delete(places).where(places.c.token == bindparam("whose"), places.c.until_us < bindparam("now")))
 _TAKE = Prepared(insert(places), *places.c.keys())
 _RENEW = Prepared(update(places).where(places.c.id == bindparam("place")).values(until_us=bindparam("until")))
@@ -47,24 +50,35 @@ class Places:
 
     @contextmanager
     def taken(self, token: str, most: int | None, place: str) -> Iterator[None]:
-        """Hold a place, named as the answer that begins in the block. Raises TooManyAnswers, and DatabaseError."""
-        self.take(token, most, place)
+        """Hold a place, named as the answer that begins in the block. Raises TooManyAnswers, and DatabaseError.
+
+        Who begins the same answer at the same time shares the place, and leaves it to whoever has taken it.
+        """
+        mine = self.take(token, most, place)
         try:
             yield
         finally:
-            self.leave(place)
+            if mine:
+                self.leave(place)
 
-    def take(self, token: str, most: int | None, place: str) -> None:
-        """Take a place until `leave`. Raises TooManyAnswers if none is free, and DatabaseError."""
+    def take(self, token: str, most: int | None, place: str) -> bool:
+        """Take a place until `leave`; False if nothing is to be left, since there is no limit or it is shared.
+
+        Raises TooManyAnswers if none is free, and DatabaseError.
+        """
         if not (token and most):
-            return
-        if not self._database.write(lambda transaction: _take(transaction, token, most, place)):
+            return False
+        free, mine = self._database.write(lambda transaction: _take(transaction, token, most, place))
+        if not free:
             raise TooManyAnswers(f"{most} are being written for this token")
+        if not mine:
+            return False
         with self._lock:
             self._mine.add(place)
             begin, self._renewing = not self._renewing, True
         if begin:
             threading.Thread(target=self._renew, daemon=True).start()
+        return True
 
     def leave(self, place: str) -> None:
         """Give a place back, if it was taken; one that cannot be is free after a while."""
@@ -93,14 +107,17 @@ class Places:
             log.warning("places of tokens are not looked after: %s", error)
 
 
-def _take(transaction: Transaction, token: str, most: int, place: str) -> bool:
+def _take(transaction: Transaction, token: str, most: int, place: str) -> tuple[bool, bool]:
+    """Say if a place is free, and if it was taken: by nobody else under the same name."""
     if transaction.dialect.name == "postgresql":  # SQLite lets one write at a time anyway
         transaction.cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [token])
     _FORGET.run(transaction, whose=token, now=now_us())
-    taken = sum(counted.run(transaction, whose=token)[0][0] for counted in (_RUN, _TAKEN))
-    if taken < most:
+    taken = sum(counted.run(transaction, whose=token, place=place)[0][0] for counted in (_RUN, _TAKEN))
+    free = taken < most
+    mine = free and not _KNOWN.run(transaction, place=place)
+    if mine:
         _TAKE.run(transaction, id=place, token=token, until_us=_until())
-    return bool(taken < most)
+    return free, mine
 
 
 def _renew(mine: list[str], transaction: Transaction) -> None:

@@ -10,7 +10,9 @@ Nothing is asked of the database for who has no limits.
 
 from __future__ import annotations
 
+import logging
 import math
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +23,13 @@ from sqlalchemy import BigInteger, ColumnElement, bindparam, case, delete, inser
 from answers.database import Database
 from answers.limits import Limits
 from answers.prepared import Prepared, Transaction
-from answers.tables import quotas
+from answers.tables import messages, quotas
+from answers.tree import is_id
 from answers.usage import Spent
-from relay.errors import TalkaboutError
+from relay.errors import DatabaseError
 from relay.limit_errors import LimitReached
+
+log = logging.getLogger(__name__)
 
 Charge = dict[str, Any]  # whom a request was charged to, and how many tokens under which limits: kept with its answer
 
@@ -57,6 +62,7 @@ _TAKE = Prepared(
     .returning(quotas.c.used)
 )
 _READ = Prepared(select(quotas.c.period, quotas.c.used).where(_MINE))
+_KEPT = Prepared(select(messages.c.charged).where(messages.c.id == bindparam("answer")))
 _BEGIN = Prepared(insert(quotas), *quotas.c.keys())
 _CORRECT = Prepared(update(quotas).where(_MINE).values(used=_not_below_zero(_LEFT + _COST), period=_LATER))
 _KEY = (quotas.c.subject, quotas.c.name)
@@ -82,17 +88,20 @@ class Quotas:
         self._default = default
 
     @contextmanager
-    def charging(self, user: str, token: str, own: Limits, tokens: int) -> Iterator[Charge | None]:
+    def charging(self, user: str, token: str, own: Limits, tokens: int, answer: str = "") -> Iterator[Charge | None]:
         """Charge a request that is begun in the block, at least with so many tokens; give them back if it fails.
 
         Yields what `settle` needs at the end, None without a limit of tokens. Raises LimitReached, and charges nothing,
         if it is more than is left. A prompt that is longer than the whole limit passes where nothing was used yet.
+
+        An answer that stands in the database with this charge runs, whatever has failed behind it: it is settled as it
+        ends.
         """
         charge = self._charge(user, token, own, tokens)
         try:
             yield charge
-        except TalkaboutError:
-            self.settle(charge, Spent(0, 0))
+        except Exception:
+            self._unless_kept(charge, answer)
             raise
 
     def settle(self, charge: Charge | None, spent: Spent) -> None:
@@ -101,10 +110,27 @@ class Quotas:
             self._database.write(lambda transaction: settle(transaction, charge, spent))
             charge["tokens"] = {}
 
+    def give_back(self, charge: Charge | None, kept: Charge | None = None) -> None:
+        """Charge no tokens for what runs under the charge `kept`, if that is another one; raise nothing."""
+        try:
+            if charge != kept:
+                self.settle(charge, Spent(0, 0))
+        except DatabaseError as error:
+            log.warning("tokens are not given back: %s", error)
+
     def purge(self) -> bool:
         """Delete some of what is paid off; say if there may be more."""
         now = {f"now_{seconds}": _period(seconds) for seconds in _PERIODS_S.values()}
         return len(self._database.write(lambda transaction: _PURGE.run(transaction, **now))) == _AT_ONCE
+
+    def _unless_kept(self, charge: Charge | None, answer: str) -> None:
+        try:
+            look = charge and is_id(answer)
+            kept = self._database.read(lambda transaction: _KEPT.first(transaction, answer=answer)) if look else None
+        except DatabaseError as error:  # what cannot be told stays charged
+            log.warning("tokens are not given back: %s", error)
+        else:
+            self.give_back(charge, kept[0] if kept else None)
 
     def _charge(self, user: str, token: str, own: Limits, tokens: int) -> Charge | None:
         mine = {name: getattr(own, name) for name in _PERIODS_S}
@@ -117,7 +143,7 @@ class Quotas:
         if refused:
             raise LimitReached(*refused)
         charged = {name: cost for name, cost in costs.items() if name in _OF_TOKENS}
-        return {"to": subject, "tokens": charged} if charged else None
+        return {"to": subject, "tokens": charged, "id": secrets.token_hex(8)} if charged else None
 
 
 def settle(transaction: Transaction, charge: Charge, spent: Spent) -> None:

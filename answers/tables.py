@@ -130,6 +130,7 @@ usage = Table(
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     Column("estimated", BigInteger, nullable=False),  # how many of the requests no model server counted the tokens of
+    Index(None, "user", "day"),  # the key begins with the day: one user's rows would be looked for among everybody's
 )
 
 quotas = Table(

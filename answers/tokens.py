@@ -8,6 +8,7 @@ looking a digest up tells nobody how much of a wrong token was right.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ from answers.limits import Limits
 from answers.prepared import Prepared, Transaction
 from answers.tables import sign_outs, tokens
 from answers.tree import now_us
-from relay.errors import NotFound
+from relay.errors import DatabaseError, NotFound
+
+log = logging.getLogger(__name__)
 
 SCOPES = ("chat", "api", "admin")  # the pages and what they ask; /v1; who may
 USUAL = frozenset({"chat", "api"})
@@ -119,7 +122,7 @@ class Tokens:
             return None
         token = _token(found)
         if token.used_us is None or token.used_us < now - _USED_EVERY_US:
-            self._database.write(lambda transaction: _USE.run(transaction, token=token.id, used_us=now))
+            self._note_use(token.id, now)
         return token
 
     def list_(self, before_us: int | None = None) -> tuple[list[Token], bool]:
@@ -155,6 +158,13 @@ class Tokens:
         """Say when all sessions of a user were ended; 0 if they never were."""
         found = self._database.read(lambda transaction: _SIGNED_OUT.first(transaction, user=user))
         return int(found[0]) if found else 0
+
+    def _note_use(self, token: str, now: int) -> None:
+        """Note when a token was used; where nothing can be written, it works all the same."""
+        try:
+            self._database.write(lambda transaction: _USE.run(transaction, token=token, used_us=now))
+        except DatabaseError as error:
+            log.debug("the use of a token is not noted: %s", error)
 
 
 def _token(row: Sequence[Any]) -> Token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from answers.quotas import Quotas
 from answers.store import Store
 from answers.tables import quotas
 from answers.usage import Spent
-from relay.errors import NotFound
+from relay.errors import DatabaseError, JournalError, NotFound
 from relay.limit_errors import LimitReached
 from relay.settings import Settings
 from tests.apps import browser, here, owner
@@ -237,3 +238,48 @@ def test_the_article_s_relay_is_counted_too(
             assert response.get_data().endswith(b"[DONE]\n\n")
         until(lambda: used(here(made).usage, owner(made)) == spent)
         until(lambda: made.post("/talkeAbout", json={"prompt": "x"}).status_code == 429)
+
+
+FAILURES = [JournalError("away"), RuntimeError("no TalkaboutError")]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_whatever_fails_behind_an_answer_that_runs_gives_no_tokens_back(
+    store: Store, database: Database, user: str, clock: Clock, failure: Exception
+) -> None:
+    quotas, answer = Quotas(database, Limits(tokens_per_day=100)), str(uuid.uuid4())
+    with pytest.raises(type(failure)), quotas.charging(user, "", FREE, 60, answer) as charge:
+        store.begin(user, "x", "poem", answer=answer, charged=charge)
+        raise failure
+    assert refused(quotas, user, 41)[0] == "tokens_per_day"
+    store.settle(answer, "complete", Spent(20, 50))
+    assert refused(quotas, user, 31)[0] == "tokens_per_day"
+    ask(quotas, user, 30)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_whatever_fails_before_an_answer_stands_gives_its_tokens_back(
+    database: Database, user: str, clock: Clock, failure: Exception
+) -> None:
+    quotas = Quotas(database, Limits(tokens_per_day=100))
+    with pytest.raises(type(failure)), quotas.charging(user, "", FREE, 100, str(uuid.uuid4())):
+        raise failure
+    ask(quotas, user, 100)
+
+
+def test_a_database_that_goes_does_not_hide_what_has_failed(
+    database: Database, user: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_work: object) -> None:
+        raise DatabaseError("away")
+
+    quotas = Quotas(database, Limits(tokens_per_day=100))
+    for method in ("read", "write"):
+        with (
+            pytest.raises(NotFound),
+            monkeypatch.context() as gone,
+            quotas.charging(user, "", FREE, 50, str(uuid.uuid4())),
+        ):
+            gone.setattr(database, method, away)
+            raise NotFound
+    assert refused(quotas, user, 1)[0] == "tokens_per_day"

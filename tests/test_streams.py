@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,11 +13,17 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 
+from relay.errors import DatabaseError, ReaderGone
+from relay.pipe import to_reader
+from relay.settings import Settings
 from tests.deployed import until
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
 from tests.streams import ask_and_leave, events, opened, read_events
+from web import streams as streams_module
+from web.streams import Streams
 
 EVENTS = {"Accept": "text/event-stream"}
 PROMISED_S = 1.0
@@ -165,3 +172,26 @@ def test_a_connection_can_be_cut_on_whichever_worker_holds_it(server: Server) ->
         assert requests.post(f"{server.url}/playground/cut", json={"cut": key}, timeout=5).status_code == 202
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             list(response.iter_content(None))
+
+
+def test_a_client_that_goes_is_noticed_while_the_database_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = threading.Semaphore(0), threading.Event()
+
+    def hangs() -> bool:
+        asked.release()
+        answers.wait()
+        raise DatabaseError("it was away")
+
+    monkeypatch.setattr(streams_module, "still_holds", lambda: hangs)
+    monkeypatch.setattr(streams_module, "_CHECK_S", 0.0)
+    streams, pipe = Streams(9, 0.0, lambda _: None), to_reader(Settings())
+    here, client = socket.socketpair()
+    with here, Flask(__name__).test_request_context("/", environ_overrides={"gunicorn.socket": here}):
+        stream = streams.admit(pipe)
+        assert asked.acquire(timeout=10)
+        client.close()
+        until(lambda: isinstance(pipe.reason, ReaderGone), "the client's end")
+        assert not asked.acquire(blocking=False)  # nor is it asked twice at once
+        answers.set()
+        assert asked.acquire(timeout=10)  # and asked again
+        stream.leave()

@@ -12,7 +12,8 @@ import pytest
 import requests
 from click.testing import Result
 from flask.testing import FlaskClient
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from answers.database import Database
 from answers.fresh import Fresh
@@ -20,7 +21,7 @@ from answers.limits import Limits
 from answers.tables import tokens as table
 from answers.tokens import AT_ONCE, SHAPE, Tokens, digest
 from answers.tree import now_us
-from relay.errors import NotFound
+from relay.errors import DatabaseError, NotFound
 from relay.settings import Settings
 from tests.apps import client, here
 from tests.servers import ROOT, Server
@@ -95,6 +96,27 @@ def test_its_use_is_noted_but_not_each_time(tokens: Tokens) -> None:
     used = tokens.list_()[0][0].used_us
     tokens.find(digest(made))
     assert used and tokens.list_()[0][0].used_us == used
+
+
+def test_a_token_works_where_nothing_can_be_written(tokens: Tokens, database: Database) -> None:
+    made, row = tokens.create("alice")
+    make_read_only(database)
+    with pytest.raises(DatabaseError):
+        tokens.revoke(row.id)
+    assert tokens.find(digest(made)) == row
+
+
+def make_read_only(database: Database) -> None:
+    statement = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+    if database.is_sqlite:
+        statement = "PRAGMA query_only = ON"
+
+    def refuse(connection: DBAPIConnection, _record: object) -> None:
+        connection.cursor().execute(statement)
+        connection.commit()
+
+    database.close()
+    event.listen(database.engine, "connect", refuse)
 
 
 def test_a_long_list_comes_in_parts(tokens: Tokens) -> None:

@@ -6,17 +6,20 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import text
 
 from answers import usage as usage_module
 from answers.database import Database
 from answers.file_kinds import read_file
 from answers.files import Files
 from answers.hidden import Hidden
+from answers.migrate import migrate
 from answers.store import Store
 from answers.usage import NOT_COUNTED, Row, Spent, Usage, counted, today
 from relay.attachments import estimate
@@ -112,6 +115,17 @@ def test_rows_are_added_up_by_what_is_asked_for(usage: Usage, user: str, monkeyp
     assert usage.rows(first, last, ("model",), 9, user) == by_model
     assert usage.rows(first, last, ("model",), 1, user) == by_model[:1]
     assert by_model[0].tokens == 71
+
+
+@pytest.mark.parametrize("names", [("day",), ("model",), usage_module.NAMES])
+def test_one_users_rows_are_found_without_those_of_all_others(tmp_path: Path, names: tuple[str, ...]) -> None:
+    settings = Settings(data_dir=tmp_path)
+    migrate(settings)
+    with closing(Database(settings)) as database:
+        query = Usage(database, 400)._between(date(2026, 1, 1), date(2026, 2, 1), "me", names)
+        asked = query.compile(database.engine, compile_kwargs={"literal_binds": True})
+        plan = database.query(lambda connection: connection.execute(text(f"EXPLAIN QUERY PLAN {asked}")).all())
+    assert "SEARCH usage USING INDEX ix_usage_user_day (user=? AND day>? AND day<?)" in str(plan)
 
 
 def test_old_rows_are_deleted_some_at_a_time(database: Database, user: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,11 @@ from relay.attachments import estimate, estimate_of
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import DatabaseError, Draining, NotFound, TooManyAnswers, UpstreamError
+from relay.limit_errors import LimitReached
 from relay.passthrough import Shape, brief, read_whole, relay
 from relay.pipe import Pipe, fill, to_reader
 from relay.route import Route
+from relay.route_errors import UpstreamBusy
 from relay.settings import Settings
 from relay.tally import OnEnd
 from relay.upstream import Call
@@ -82,8 +84,7 @@ class Services:
         """Begin an answer, or find the one that has the given id `answer` already; `conversation`, `parent` as given.
 
         Raises UnknownModel, NotFound, Conflict, FileError for files that cannot come with it, TooManyAnswers if as
-        many as one user, or token, may have are being written, LimitReached, and UpstreamBusy if the queue before the
-        model's servers is full.
+        many as one user, or token, may have are being written, LimitReached, and UpstreamBusy if its queue is full.
         """
         if self.streams.draining:
             raise Draining
@@ -94,16 +95,21 @@ class Services:
             if known.within.deleted_us is not None:
                 raise NotFound(f"the conversation of {given} is deleted")
             return self.producers.begin(caller.user, prompt, known.model, *where, caller.token)
-        if not self.room.take(caller.user):
-            raise TooManyAnswers(f"{self.room.limit} are being written for this user")
-        upstream, name = self.catalog.find(model)
-        upstream.expect_room()
-        of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
-        self._log_prompt(prompt, answer=where[2])
-        with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files) as charge:
-            row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
-        change = "changed" if more.get("conversation") else "created"
-        tell_of_answer(self.channels, row, change)
+        try:
+            if not self.room.take(caller.user):
+                raise TooManyAnswers(f"{self.room.limit} are being written for this user")
+            upstream, name = self.catalog.find(model)
+            upstream.expect_room()
+            of_files = self.files.check(caller.user, files, self.catalog.takes_images(name)) if files else 0
+            self._log_prompt(prompt, answer=where[2])
+            with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files, where[2]) as charge:
+                row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
+        except (TooManyAnswers, LimitReached, UpstreamBusy):
+            if given and self.store.answer(given):  # the same was asked for at the same moment
+                return self.begin(caller, prompt, model, files, **more)
+            raise
+        self.quotas.give_back(charge, row.charged)
+        tell_of_answer(self.channels, row, "changed" if more.get("conversation") else "created")
         return row
 
     def go_on(self, caller: Caller, row: AnswerRow) -> AnswerRow:
@@ -111,7 +117,7 @@ class Services:
 
         Raises Conflict if it runs or is complete, TooManyAnswers, and LimitReached.
         """
-        with self._place(caller, row.id), self._charging(caller, estimate(row.content)) as charge:
+        with self._place(caller, row.id), self._charging(caller, estimate(row.content), row.id) as charge:
             return self.producers.go_on(row, caller.token, charge)
 
     def follow(self, row: AnswerRow, after: int | None = 0) -> Stream:
@@ -228,8 +234,8 @@ class Services:
     def _place(self, caller: Caller, name: str) -> AbstractContextManager[None]:
         return self.places.taken(caller.token, caller.limits.answers_at_once, name)
 
-    def _charging(self, caller: Caller, tokens: int) -> AbstractContextManager[Charge | None]:
-        return self.quotas.charging(caller.user, caller.token, caller.limits, tokens)
+    def _charging(self, caller: Caller, tokens: int, answer: str = "") -> AbstractContextManager[Charge | None]:
+        return self.quotas.charging(caller.user, caller.token, caller.limits, tokens, answer)
 
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""

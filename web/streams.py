@@ -21,7 +21,7 @@ from prometheus_client import Gauge
 
 from relay.access_errors import AccessEnded
 from relay.errors import DatabaseError, Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError, TooManyReaders
-from relay.loop import poll
+from relay.loop import poll, spawn
 from relay.pipe import Pipe
 from relay.settings import Settings
 from web.client import NO_SOCKET, Client
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 _SWEEP_S = 0.4  # a gone client is noticed within a second
 _CHECK_S = 2.0  # and a token that was taken away soon after
+_CHECKED_AT_ONCE = 50  # streams, before others have their turn
 _LINGER_S = 2.0  # what a drained stream gets to write its terminal event
-
 
 OPEN = Gauge("talkabout_streams_open", "Open streams.", multiprocess_mode="livesum")
 
@@ -123,6 +123,7 @@ class Streams:
         self._poll = poll()
         self._lock = threading.Lock()
         self._watching = False
+        self._checking = False
         self._listen_for_cuts = listen_for_cuts
         self._listening = False
 
@@ -214,8 +215,9 @@ class Streams:
         while True:
             time.sleep(_SWEEP_S)
             self._sweep()
-            if time.monotonic() >= check_at:
-                self._end_disallowed()
+            if time.monotonic() >= check_at and not self._checking:
+                self._checking = True
+                spawn(self._end_disallowed)  # the database may keep it waiting
                 check_at = time.monotonic() + _CHECK_S
             with self._lock:
                 OPEN.set(len(self._open))  # for each stream it would cost more than the rest
@@ -235,10 +237,13 @@ class Streams:
 
     def _end_disallowed(self) -> None:
         """End the streams of whoever may not read them any more."""
-        for stream in self._all():
-            try:
+        try:
+            for number, stream in enumerate(self._all(), 1):
                 if stream.allowed is not None and not stream.allowed():
                     stream.source.abandon(AccessEnded("its token or session has ended"), _LINGER_S)
-            except DatabaseError as error:  # the next round asks again
-                log.warning("nobody can be asked who may read: %s", error)
-                return
+                if number % _CHECKED_AT_ONCE == 0:
+                    time.sleep(0)
+        except DatabaseError as error:  # the next round asks again
+            log.warning("nobody can be asked who may read: %s", error)
+        finally:
+            self._checking = False

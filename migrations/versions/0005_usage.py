@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("estimated", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("day", "user", "token", "model", name="pk_usage"),
     )
+    op.create_index("ix_usage_user_day", "usage", ["user", "day"])
     op.create_table(
         "quotas",
         sa.Column("subject", sa.Text(), nullable=False),
