@@ -159,10 +159,12 @@ def _take(
     """Take all of it, or nothing: then say which limit is in the way, and for how many seconds."""
     for name, cost in costs.items():
         key, period, most = {"whose": subject, "which": name}, _period(_PERIODS_S[name]), limits[name]
-        if _TAKE.first(transaction, **key, cost=cost, limit=most, now_period=period):
+        asked = {**key, "cost": cost, "limit": most, "now_period": period}
+        if _TAKE.first(transaction, **asked):
             continue
-        found = _READ.first(transaction, **key)
-        if found:
+        if found := _READ.first(transaction, **key):
+            if _TAKE.first(transaction, **asked):  # somebody has made the row since the first look
+                continue
             transaction.cursor.execute("ROLLBACK")
             free = found[0] + math.ceil((found[1] + cost - most) / most)
             return name, most, max(1, math.ceil(free * _PERIODS_S[name] - time.time()))

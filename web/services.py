@@ -139,10 +139,7 @@ class Services:
         return stream
 
     def lines(self, caller: Caller, prompt: str, model: str | None) -> Stream:
-        """Begin an answer as the upstream's own lines, for this request alone.
-
-        Raises UpstreamError if it refuses, TooManyAnswers, and LimitReached.
-        """
+        """Begin an answer as the upstream's own lines, for this request alone. Raises as `pass_on` and `charged` do."""
         upstream, name = self.catalog.find(model)
         body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
         self._log_prompt(prompt)
@@ -197,8 +194,7 @@ class Services:
     def charged(self, caller: Caller, upstream: Route, model: str, tokens: int) -> Iterator[OnEnd]:
         """Charge a request that is no answer and begins in the block; what it yields counts it when it has ended.
 
-        `tokens` is what its prompt is thought to have. What fails in the block costs nothing. Raises TooManyAnswers and
-        LimitReached.
+        `tokens`: of its prompt, about. What fails in the block costs nothing. Raises TooManyAnswers, LimitReached.
         """
         place = ExitStack()  # until it has ended
         place.enter_context(self._place(caller, new_id()))
