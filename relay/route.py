@@ -182,4 +182,4 @@ class RoutedCall(Call):
         if entry:
             if self._line.body_heard_at and not self._failed:
                 entry.health.succeeded()
-            self._route.gate.leave(entry, monotonic() - self._held_from)
+            self._route.gate.leave(entry, monotonic() - self._held_from, self._line)

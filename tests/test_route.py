@@ -263,6 +263,18 @@ def test_a_server_that_may_be_back_is_tried_by_one_request_at_a_time(
         call.close()
 
 
+def test_an_old_request_that_leaves_does_not_end_a_trial() -> None:
+    one, good, gate = entry(DEAD), entry(DEAD), Gate()
+    old, trial = Line(Timeouts()), Line(Timeouts())
+    gate.enter([one], "", old)
+    one.health.state = HALF_OPEN
+    gate.enter([one], "", trial)
+    gate.leave(one, 0.0, old)
+    assert gate.enter([one, good], "", Line(Timeouts())) is good
+    gate.leave(one, 0.0, trial)
+    assert gate.enter([one], "", Line(Timeouts())) is one
+
+
 def test_when_all_are_down_they_are_asked_all_the_same(upstream_server: MisbehavingServer) -> None:
     one = entry(f"{upstream_server.url}/normal")
     one.failed(UpstreamUnreachable("gone"))
@@ -348,9 +360,10 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(upstream_server: Misbeh
 
 def test_who_is_refused_is_told_by_how_long_slots_were_held(upstream_server: MisbehavingServer) -> None:
     one, gate = entry(f"{upstream_server.url}/normal", limit=2), Gate(length=0)
-    held = [gate.enter([one], "", Line(Timeouts())) for _ in range(2)]
-    gate.leave(held.pop(), 81.0)  # an eighth of what is new counts: 1 + 80 / 8 seconds
-    gate.enter([one], "", Line(Timeouts()))
+    line = Line(Timeouts())
+    held = [gate.enter([one], "", line) for _ in range(2)]
+    gate.leave(held.pop(), 81.0, line)  # an eighth of what is new counts: 1 + 80 / 8 seconds
+    gate.enter([one], "", line)
     with pytest.raises(UpstreamBusy) as refused:
         gate.expect_room([one])
     assert refused.value.wait_s == 6  # of two slots
@@ -378,6 +391,54 @@ def test_who_waits_takes_the_first_slot_of_any_server(upstream_server: Misbehavi
     assert [each.running for each in entries] == [1, 1]
     for each in (holding[0], third):
         each.call.close()
+
+
+def test_who_waits_is_called_when_a_server_is_back(
+    upstream_server: MisbehavingServer, other_server: MisbehavingServer, quick: None
+) -> None:
+    gate, sick = Gate(), entry(DEAD)
+    busy = entry(f"{upstream_server.url}/silent", limit=1)
+    first = Holding(route(busy, gate=gate).call(BODY))
+    assert first.opened.wait(20)
+    sick.health.state, sick.health.rests_until = OPEN, time.monotonic() + 3600
+    waits = Holding(route(sick, busy, gate=gate).call(BODY))
+    until(lambda: gate.waiting_for(sick) == 1)
+    sick.upstream = Upstream("back", f"{other_server.url}/silent", retries=0)
+    sick.health.rests_until = time.monotonic()
+    assert waits.opened.wait(20) and waits.error is None
+    assert (sick.running, busy.running, gate.waiting_for(sick)) == (1, 1, 0)
+    for each in (first, waits):
+        each.call.close()
+
+
+def test_a_stop_reaches_the_connection_of_a_call_that_has_waited() -> None:
+    one, gate, first, second = entry(DEAD, limit=1), Gate(), Line(Timeouts()), Line(Timeouts())
+    gate.enter([one], "", first)
+    waits = threading.Thread(target=gate.enter, args=([one], "", second))
+    waits.start()
+    until(lambda: gate.waiting_for(one) == 1)
+    gate.leave(one, 0.0, first)
+    waits.join()
+    cut = threading.Event()
+    second.answered(cut.set)
+    second.stop()
+    assert cut.is_set()
+
+
+def test_who_is_killed_in_the_queue_leaves_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, gate, first, second = entry(DEAD, limit=1), Gate(), Line(Timeouts()), Line(Timeouts())
+    gate.enter([one], "", first)
+
+    def killed(_event: threading.Event, _seconds: float | None = None) -> bool:
+        raise SystemExit
+
+    monkeypatch.setattr(threading.Event, "wait", killed)
+    with pytest.raises(SystemExit):
+        gate.enter([one], "", second)
+    monkeypatch.undo()
+    assert (gate.waiting_for(one), one.running) == (0, 1)
+    gate.leave(one, 0.0, first)
+    assert one.running == 0
 
 
 def test_a_slot_is_free_again_however_a_call_ends(upstream_server: MisbehavingServer) -> None:
