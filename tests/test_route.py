@@ -13,6 +13,7 @@ import pytest
 
 from relay import catalog, health
 from relay.catalog import Catalog, UnknownModel
+from relay.completion import read_to_end
 from relay.continuation import NONE, PREFILL
 from relay.entry import Entry
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamStopped, UpstreamUnreachable
@@ -24,7 +25,7 @@ from relay.route_errors import PromptTooLong, UpstreamBusy
 from relay.upstream import Timeouts, Upstream
 from tests.calls import whole
 from tests.misbehaving import MisbehavingServer
-from tests.misbehaviours import MODEL, events
+from tests.misbehaviours import BEHAVIOURS, MODEL, Exchange, events
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1000, "stream": True}
 DEAD = "http://127.0.0.1:9"
@@ -113,13 +114,14 @@ def test_a_server_that_is_not_there_is_passed_over(upstream_server: MisbehavingS
     assert (dead.health.state, good.health.state) == (OPEN, CLOSED)
 
 
+@pytest.mark.parametrize("behaviour", ["headers-alone", "empty"])
 def test_a_server_that_ends_its_stream_without_a_byte_is_passed_over(
-    upstream_server: MisbehavingServer, other_server: MisbehavingServer
+    upstream_server: MisbehavingServer, other_server: MisbehavingServer, behaviour: str
 ) -> None:
-    bad, good = entry(f"{upstream_server.url}/headers-alone"), entry(f"{other_server.url}/normal")
+    bad, good = entry(f"{upstream_server.url}/{behaviour}"), entry(f"{other_server.url}/normal")
     assert read(route(bad, good).call(BODY)) == WHOLE
     with pytest.raises(UpstreamBroken):
-        read(route(entry(f"{upstream_server.url}/headers-alone")).call(BODY))
+        read(route(entry(f"{upstream_server.url}/{behaviour}")).call(BODY))
 
 
 @pytest.mark.parametrize("behaviour", ["401", "too-long"])
@@ -273,6 +275,24 @@ def test_an_old_request_that_leaves_does_not_end_a_trial() -> None:
     assert gate.enter([one, good], "", Line(Timeouts())) is good
     gate.leave(one, 0.0, trial)
     assert gate.enter([one], "", Line(Timeouts())) is one
+
+
+def test_a_server_that_closes_after_done_has_answered_well(
+    upstream_server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unended(x: Exchange) -> None:
+        x.head(Transfer_Encoding="chunked")
+        x.chunked(WHOLE)
+
+    monkeypatch.setitem(BEHAVIOURS, "unended", unended)
+    one = entry(f"{upstream_server.url}/unended")
+    one.health.failed(UpstreamRefused(500))
+    call = route(one).call(BODY)
+    call.open()
+    assert call.read(lambda piece: b"[DONE]" in piece)
+    read_to_end(call)
+    assert (one.health.state, one.running) == (CLOSED, 0)
+    assert [bool(one.health.failed(UpstreamRefused(500))) for _ in range(3)] == [False, False, True]
 
 
 def test_when_all_are_down_they_are_asked_all_the_same(upstream_server: MisbehavingServer) -> None:
