@@ -93,7 +93,9 @@ class Catalog:
         return any(entry.alive() for entry in counted)
 
     def states(self) -> list[State]:
-        """Tell how each upstream does, without asking any."""
+        """Tell how each upstream does; one that has rested is asked if it is back, and not waited for."""
+        for entry in self.entries:
+            entry.look_if_back()
         return [
             State(entry.upstream.name, entry.healthy(), entry.running, self._gate.waiting_for(entry))
             for entry in self.entries

@@ -93,8 +93,9 @@ class Entry:
         return self._answers
 
     def healthy(self) -> bool:
-        """Tell, without asking it, if its requests and its list go well; well until it was asked."""
-        return self.health.state != OPEN and (self._answers or not self._first_answer.is_set())
+        """Tell, without asking it, if its requests go well, and its list if that is needed; well until it was asked."""
+        listed = self.known is not None or self._answers or not self._first_answer.is_set()
+        return self.health.state != OPEN and listed
 
     def look_if_back(self) -> None:
         """Have one that was left alone for long enough asked for its list, and wait for nothing."""

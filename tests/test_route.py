@@ -492,6 +492,12 @@ def test_a_long_prompt_goes_where_it_fits(upstream_server: MisbehavingServer, ot
     assert (len(upstream_server.requests), len(other_server.requests)) == (0, 3)
 
 
+@pytest.mark.parametrize("messages", [None, 5, "text", [5, None, {"content": 5}, {"content": [5, {"text": 5}]}]])
+def test_a_body_that_makes_no_sense_is_left_to_the_server(upstream_server: MisbehavingServer, messages: object) -> None:
+    one = entry(f"{upstream_server.url}/normal", context=100)
+    assert read(route(one).call({**BODY, "messages": messages})) == WHOLE
+
+
 @pytest.mark.parametrize(("size", "most"), [(0, 1000), (600, 800), (2997, 125), (7000, 125)])
 def test_no_more_is_asked_for_than_there_is_room_for(upstream_server: MisbehavingServer, size: int, most: int) -> None:
     one = entry(f"{upstream_server.url}/normal", context=1000)
@@ -540,6 +546,20 @@ def test_one_server_is_enough_to_be_ready_and_to_have_a_default(upstream_server:
     assert models.default() == MODEL and models.ready()
     assert not Catalog([entry(DEAD), Entry(Upstream("x", f"{upstream_server.url}/normal"), spare=True)]).ready()
     until(lambda: [state.healthy for state in models.states()] == [False, True, True])
+
+
+def test_who_looks_how_servers_do_finds_one_that_is_back(upstream_server: MisbehavingServer, quick: None) -> None:
+    one = entry(DEAD)
+    models = Catalog([one])
+    assert not models.ready()
+    one.upstream = Upstream("back", f"{upstream_server.url}/normal", retries=0)
+    until(lambda: [state.healthy for state in models.states()] == [True])
+
+
+def test_one_failed_look_at_a_list_that_nobody_needs_does_not_last(upstream_server: MisbehavingServer) -> None:
+    one = entry(f"{upstream_server.url}/slow-list", timeouts=Timeouts(first_byte=0.05))
+    models = Catalog([one])
+    assert not models.ready() and [state.healthy for state in models.states()] == [True]
 
 
 def test_states_count_who_runs_and_who_waits(upstream_server: MisbehavingServer) -> None:
