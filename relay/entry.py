@@ -45,6 +45,7 @@ class Entry:
     health: Health = field(default_factory=Health)
     _listed: list[str] = field(default_factory=list)
     _answers: bool = False
+    _heard: bool = False
     _asked_at: float = float("-inf")
     _asking: threading.Thread = field(default_factory=threading.Thread)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -76,6 +77,10 @@ class Entry:
     def names(self) -> list[str]:
         """List the models as far as they are known now."""
         return [*(self._listed if self.known is None else self.known), *self.aliases]
+
+    def is_unheard(self) -> bool:
+        """Tell if nobody knows here what it has, since it was not there whenever it was asked."""
+        return self.known is None and not self._heard
 
     def own(self, model: str) -> str:
         """Give the server's own name of a model."""
@@ -119,12 +124,13 @@ class Entry:
     def _ask(self) -> None:
         try:
             self._listed = self.upstream.models()
-            self._answers = True
+            self._answers = self._heard = True
             self.health.listed()
         except UpstreamError as exc:
             self._answers = _answers_without_a_list(exc)
             log.warning("%s lists no models: %s", self.upstream.name, exc)
             if self._answers or not is_down(exc):
+                self._heard = True
                 self.health.listed()
             elif isinstance(exc, UpstreamUnreachable) or self.health.due():
                 self.failed(exc)

@@ -83,6 +83,19 @@ def test_a_model_that_nobody_has_is_unknown(upstream_server: MisbehavingServer) 
         models.find("no such")
 
 
+def test_a_model_that_nobody_lists_may_be_that_of_a_server_that_was_never_there(
+    upstream_server: MisbehavingServer, forgetful: None
+) -> None:
+    away = Entry(Upstream("away", "http://127.0.0.1:9"))
+    models = Catalog([entry(upstream_server), away])
+    assert found(models, "its own") == ([away], "its own")
+    assert found(models, MODEL)[0] == [models.entries[0]]
+    away.upstream = entry(upstream_server).upstream
+    until(lambda: away.models() == [MODEL])
+    with pytest.raises(UnknownModel):
+        models.find("its own")
+
+
 @pytest.mark.parametrize("behaviour", ["404", "html", "list-empty", "500", "no-answer"])
 def test_default_stands_for_an_upstream_that_lists_nothing(upstream_server: MisbehavingServer, behaviour: str) -> None:
     first = entry(upstream_server, behaviour)
