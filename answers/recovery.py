@@ -165,12 +165,7 @@ class Recovery:
             self._adopt_from = time.monotonic() + LEASE_S
             raise
         for stream in [] if self._retiring or time.monotonic() < self._adopt_from else orphans:
-            if stream.startswith(completions.PREFIX):
-                self._completions.adopt(stream)
-                continue
-            with self._producers.holding(stream.removeprefix("answer:")) as mine:
-                if mine:
-                    self.adopt(stream)
+            self._take_on(stream)
 
     def _sweep(self) -> None:
         """Now and then adopt what the database has as running and the journal has forgotten, lease and all."""
@@ -178,9 +173,19 @@ class Recovery:
             return
         self._sweep_at = time.monotonic() + _SWEEP_S
         for answer in self._producers.store.unfinished(_ORPHANS_AT_ONCE):
-            with self._producers.holding(answer) as mine:
+            self._take_on(stream_of(answer))
+
+    def _take_on(self, stream: str) -> None:
+        """Adopt what nobody holds; what fails with one of them must not keep the others waiting."""
+        try:
+            if stream.startswith(completions.PREFIX):
+                self._completions.adopt(stream)
+                return
+            with self._producers.holding(stream.removeprefix("answer:")) as mine:
                 if mine:
-                    self.adopt(stream_of(answer))
+                    self.adopt(stream)
+        except TalkaboutError as error:
+            log.warning("%s is not adopted: %s", stream, error)
 
     def _end(self, row: AnswerRow) -> None:
         """Write the terminal event that a killed worker has left out, if it has."""

@@ -61,10 +61,11 @@ class Catalog:
 
         The model that the operator set belongs to the preferred upstream, listed there or not, unless another lists
         it; so does any model that nobody lists, while the preferred upstream lists none: it may have it, and says so
-        itself if it has not.
+        itself if it has not. So may one that was away whenever it was asked.
         """
         preferred, wanted = self.entries[0], model or self.default()
         if wanted == self._default:
+            preferred.meet()
             return Route(wanted, self._with_default, self._gate), wanted
         self._look()
         for entry in self.entries:
@@ -74,9 +75,10 @@ class Catalog:
         listed = preferred.models_now()
         if listed and wanted == STAND_IN:
             return self.find(self.default())
-        if listed and wanted not in listed:
+        may_have = [entry for entry in self.entries if entry.is_unheard() or (entry is preferred and not listed)]
+        if wanted not in listed and not may_have:
             raise UnknownModel(wanted)
-        return Route(wanted, lambda: self._having(wanted) or [preferred], self._gate), wanted
+        return Route(wanted, lambda: self._having(wanted) or may_have or [preferred], self._gate), wanted
 
     def lists(self, model: str) -> bool:
         """Tell if a model is one of those that are known, and not just a name that somebody said."""
@@ -93,7 +95,9 @@ class Catalog:
         return any(entry.alive() for entry in counted)
 
     def states(self) -> list[State]:
-        """Tell how each upstream does, without asking any."""
+        """Tell how each upstream does; one that has rested is asked if it is back, and not waited for."""
+        for entry in self.entries:
+            entry.look_if_back()
         return [
             State(entry.upstream.name, entry.healthy(), entry.running, self._gate.waiting_for(entry))
             for entry in self.entries

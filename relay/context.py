@@ -19,7 +19,8 @@ _LENGTHS = ("max_tokens", "max_completion_tokens")
 def prompt_bytes(body: dict[str, Any]) -> int:
     """Count the bytes of the texts that a request gives the model to read."""
     messages = body.get("messages")
-    said = [message.get("content") for message in messages or () if isinstance(message, dict)]
+    listed = messages if isinstance(messages, list) else ()  # the server says what is wrong with anything else
+    said = [message.get("content") for message in listed if isinstance(message, dict)]
     texts = [text for content in said for text in _texts(content)]
     return sum(len(text.encode("utf-8", "replace")) for text in texts)
 

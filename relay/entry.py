@@ -45,6 +45,7 @@ class Entry:
     health: Health = field(default_factory=Health)
     _listed: list[str] = field(default_factory=list)
     _answers: bool = False
+    _heard: bool = False
     _asked_at: float = float("-inf")
     _asking: threading.Thread = field(default_factory=threading.Thread)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,6 +68,16 @@ class Entry:
         """Have the list asked for again if it is old, or not there, and wait for nothing."""
         if self.known is None:
             self._ask_again_after(_REMEMBER_S if self._answers and self._listed else _REMEMBER_ALIVE_S)
+        else:
+            self.meet()
+
+    def meet(self) -> None:
+        """Have it asked once whose server it is, and which of its models take images, and wait for nothing.
+
+        Not one of our own, which has nothing more to say; it may still be starting.
+        """
+        if not (self._first_answer.is_set() or self.spare or self.upstream.patience_s):
+            self._ask_again_after(_REMEMBER_ALIVE_S)
 
     def wait(self, seconds: float) -> None:
         """Wait for its first answer, for so long at most; not where its models are known."""
@@ -76,6 +87,10 @@ class Entry:
     def names(self) -> list[str]:
         """List the models as far as they are known now."""
         return [*(self._listed if self.known is None else self.known), *self.aliases]
+
+    def is_unheard(self) -> bool:
+        """Tell if nobody knows here what it has, since it was not there whenever it was asked."""
+        return self.known is None and not self._heard
 
     def own(self, model: str) -> str:
         """Give the server's own name of a model."""
@@ -93,8 +108,9 @@ class Entry:
         return self._answers
 
     def healthy(self) -> bool:
-        """Tell, without asking it, if its requests and its list go well; well until it was asked."""
-        return self.health.state != OPEN and (self._answers or not self._first_answer.is_set())
+        """Tell, without asking it, if its requests go well, and its list if that is needed; well until it was asked."""
+        listed = self.known is not None or self._answers or not self._first_answer.is_set()
+        return self.health.state != OPEN and listed
 
     def look_if_back(self) -> None:
         """Have one that was left alone for long enough asked for its list, and wait for nothing."""
@@ -118,12 +134,13 @@ class Entry:
     def _ask(self) -> None:
         try:
             self._listed = self.upstream.models()
-            self._answers = True
+            self._answers = self._heard = True
             self.health.listed()
         except UpstreamError as exc:
             self._answers = _answers_without_a_list(exc)
             log.warning("%s lists no models: %s", self.upstream.name, exc)
             if self._answers or not is_down(exc):
+                self._heard = True
                 self.health.listed()
             elif isinstance(exc, UpstreamUnreachable) or self.health.due():
                 self.failed(exc)

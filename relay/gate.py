@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 from relay.entry import Entry
 from relay.errors import UpstreamStopped
@@ -21,12 +22,14 @@ from relay.route_errors import UpstreamBusy
 from relay.settings import Settings
 
 _LONGEST_RETRY_AFTER_S = 60
+_LOOK_S = 0.5  # how often those who wait look if a server is back
 
 
 @dataclass(eq=False)
 class _Waiter:
     entries: Sequence[Entry]
     user: str
+    line: Line
     turn: int  # of those who wait for the same slot, the lowest is called, and of these the first that came
     entry: Entry | None = None
     called: threading.Event = field(default_factory=threading.Event)
@@ -61,37 +64,61 @@ class Gate:
         """
         with self._lock:
             if not self._waiting and (entry := self._free(entries)):
-                return self._take(entry)
-            before = [waiter.turn for waiter in self._waiting if waiter.user == user]
-            waiter = _Waiter(entries, user, max(before, default=self._turn) + 1)
-            self._waiting.append(waiter)
-            self._call()  # a server may be back: those who came before go first
-            if not waiter.entry and len(self._waiting) > self._length:
-                self._waiting.remove(waiter)
-                raise self._busy(entries, "the queue is full")
+                return self._take(entry, line)
+            waiter = self._queued(entries, user, line)
         line.hold(waiter.called.set)
-        waiter.called.wait(self._wait_s)
-        with self._lock:
-            if not waiter.entry:
-                self._waiting.remove(waiter)
-                raise (
-                    UpstreamStopped("stopped")
-                    if line.stopped
-                    else self._busy(entries, f"no slot in {self._wait_s:g} s")
-                )
-        return waiter.entry
+        try:
+            self._wait(waiter)
+        except BaseException:  # its thread is ended: nobody would take the slot, nor give it back
+            self._withdraw(waiter)
+            if waiter.entry:
+                self.leave(waiter.entry, self._held_s, line)
+            raise
+        finally:
+            line.hold(None)  # so that it holds the connection then
+        self._withdraw(waiter)
+        if waiter.entry:
+            return waiter.entry
+        raise UpstreamStopped("stopped") if line.stopped else self._busy(entries, f"no slot in {self._wait_s:g} s")
 
-    def leave(self, entry: Entry, held_s: float) -> None:
-        """Give a slot back, which was held for so long, and call who is next."""
+    def leave(self, entry: Entry, held_s: float, line: Line) -> None:
+        """Give the slot back that a line has held for so long, and call who is next."""
         with self._lock:
             entry.running -= 1
-            entry.health.on_trial = False
+            if entry.health.on_trial is line:
+                entry.health.on_trial = None
             self._held_s += (held_s - self._held_s) / 8
             self._call()
 
-    def _take(self, entry: Entry) -> Entry:
+    def _queued(self, entries: Sequence[Entry], user: str, line: Line) -> _Waiter:
+        before = [waiter.turn for waiter in self._waiting if waiter.user == user]
+        waiter = _Waiter(entries, user, line, max(before, default=self._turn) + 1)
+        self._waiting.append(waiter)
+        self._call()  # a server may be back: those who came before go first
+        if not waiter.entry and len(self._waiting) > self._length:
+            self._waiting.remove(waiter)
+            raise self._busy(entries, "the queue is full")
+        return waiter
+
+    def _wait(self, waiter: _Waiter) -> None:
+        """Wait to be called; meanwhile look if a server is back, which nobody leaves then."""
+        ends = monotonic() + self._wait_s
+        while not waiter.called.wait(max(0.0, min(_LOOK_S, ends - monotonic()))) and monotonic() < ends:
+            for entry in waiter.entries:
+                entry.look_if_back()
+            with self._lock:
+                if self._free(waiter.entries):
+                    self._call()
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        with self._lock:
+            if not waiter.entry:
+                self._waiting.remove(waiter)
+
+    def _take(self, entry: Entry, line: Line) -> Entry:
         entry.running += 1
-        entry.health.on_trial = entry.health.state == HALF_OPEN
+        if entry.health.state == HALF_OPEN and entry.health.on_trial is None:
+            entry.health.on_trial = line
         self._served = max(entry.served, self._served)
         entry.served = self._served + 1 / entry.weight
         return entry
@@ -99,7 +126,7 @@ class Gate:
     def _call(self) -> None:
         for waiter in sorted(self._waiting, key=lambda waiter: waiter.turn):
             if entry := self._free(waiter.entries):
-                waiter.entry = self._take(entry)
+                waiter.entry = self._take(entry, waiter.line)
                 self._turn = max(self._turn, waiter.turn)
                 self._waiting.remove(waiter)
                 waiter.called.set()
@@ -129,4 +156,4 @@ class Gate:
 
 def _is_sound(entry: Entry) -> bool:
     health = entry.health
-    return health.state == CLOSED or (health.state == HALF_OPEN and not health.on_trial)
+    return health.state == CLOSED or (health.state == HALF_OPEN and health.on_trial is None)

@@ -34,7 +34,7 @@ class Health:
 
     def __init__(self) -> None:
         self.state = CLOSED
-        self.on_trial = False
+        self.on_trial: object = None  # the line of the request that tries it
         self.rests_until = 0.0
         self._failures = 0
 
@@ -47,7 +47,7 @@ class Health:
         if not (is_down(error) or _is_doubtful(error)) or (self.state == OPEN and not self.due()):
             return 0.0
         self._failures += 1
-        self.on_trial = False
+        self.on_trial = None
         if self.state == CLOSED and self._failures < DOUBTS and not is_down(error):
             return 0.0
         longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures - 1, 10))
@@ -60,11 +60,11 @@ class Health:
     def listed(self) -> None:
         """Note that it has listed its models: it may be tried."""
         if self.due():
-            self.state, self.on_trial = HALF_OPEN, False
+            self.state, self.on_trial = HALF_OPEN, None
 
     def answered(self) -> None:
         """Note that it has begun to answer: it is used again, and a failure now still makes the next pause longer."""
-        self.state, self.on_trial = CLOSED, False
+        self.state, self.on_trial = CLOSED, None
 
     def succeeded(self) -> None:
         """Note that an answer has come well to its end."""

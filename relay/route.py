@@ -15,7 +15,7 @@ from relay.body import Take
 from relay.context import capped, fits, prompt_bytes
 from relay.continuation import NONE, continued
 from relay.entry import Entry
-from relay.errors import UpstreamError, UpstreamRefused
+from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from relay.gate import Gate
 from relay.health import OPEN, is_down
 from relay.route_errors import PromptTooLong
@@ -86,12 +86,16 @@ class RoutedCall(Call):
         self._entry: Entry | None = None  # whose slot it holds
         self._held_from = 0.0
         self._failed = False
+        self._said_all = False
 
     def read(self, take: Take) -> bool:
         """Give the bytes as a call of one server does; one that ends without a byte is taken over by the next."""
         while True:
             try:
-                return super().read(take)
+                more = super().read(take)
+                if more or self._line.body_heard_at:
+                    return more
+                raise UpstreamBroken("the reply ended without a byte")
             except UpstreamError as error:
                 self._note(error)
                 if self._line.body_heard_at or not self._left or not retries.elsewhere(error):
@@ -107,6 +111,11 @@ class RoutedCall(Call):
         except UpstreamError as error:
             self._note(error)
             raise
+
+    def end_within(self, seconds: float) -> None:
+        """Give the rest so much time: the answer is whole, so that nothing is the server's failure any more."""
+        self._said_all = True
+        super().end_within(seconds)
 
     def close(self) -> None:
         """Release the connection and the server's slot, by the reading thread."""
@@ -171,7 +180,7 @@ class RoutedCall(Call):
         return continued(body, self._kept, entry.upstream.continues()) if self._kept else body
 
     def _note(self, error: UpstreamError) -> None:
-        if self._entry:
+        if self._entry and not self._said_all:
             self._failed = True
             self._entry.failed(error)
             if isinstance(error, UpstreamRefused) and error.status < 500 and not is_down(error):
@@ -182,4 +191,4 @@ class RoutedCall(Call):
         if entry:
             if self._line.body_heard_at and not self._failed:
                 entry.health.succeeded()
-            self._route.gate.leave(entry, monotonic() - self._held_from)
+            self._route.gate.leave(entry, monotonic() - self._held_from, self._line)

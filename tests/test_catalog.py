@@ -83,6 +83,19 @@ def test_a_model_that_nobody_has_is_unknown(upstream_server: MisbehavingServer) 
         models.find("no such")
 
 
+def test_a_model_that_nobody_lists_may_be_that_of_a_server_that_was_never_there(
+    upstream_server: MisbehavingServer, forgetful: None
+) -> None:
+    away = Entry(Upstream("away", "http://127.0.0.1:9"))
+    models = Catalog([entry(upstream_server), away])
+    assert found(models, "its own") == ([away], "its own")
+    assert found(models, MODEL)[0] == [models.entries[0]]
+    away.upstream = entry(upstream_server).upstream
+    until(lambda: away.models() == [MODEL])
+    with pytest.raises(UnknownModel):
+        models.find("its own")
+
+
 @pytest.mark.parametrize("behaviour", ["404", "html", "list-empty", "500", "no-answer"])
 def test_default_stands_for_an_upstream_that_lists_nothing(upstream_server: MisbehavingServer, behaviour: str) -> None:
     first = entry(upstream_server, behaviour)
@@ -110,5 +123,21 @@ def test_an_upstream_that_comes_back_is_used_at_once(upstream_server: Misbehavin
 
 def test_the_model_that_the_operator_set_is_asked_without_a_list(upstream_server: MisbehavingServer) -> None:
     first = entry(upstream_server, "slow-headers")
-    assert found(Catalog([first], "mine"), None) == ([first], "mine")
-    assert upstream_server.requests == []
+    models = Catalog([first], "mine")
+    assert found(models, None) == ([first], "mine")
+    upstream_server.wait_for_requests()  # in the background
+    assert found(models, None) == ([first], "mine")
+    assert len(upstream_server.requests) == 1 and not upstream_server.released.is_set()
+
+
+@pytest.mark.parametrize("default", ["", "mine"])
+def test_a_server_whose_models_are_known_is_asked_once_whose_it_is(
+    upstream_server: MisbehavingServer, default: str, forgetful: None
+) -> None:
+    one = Entry(Upstream("test", f"{upstream_server.url}/xinference", continues="none"), ("mine",))
+    models = Catalog([one], default)
+    route, _ = models.find("mine")
+    until(route.names_requests)
+    for _ in range(3):
+        models.find("mine")
+    assert len(upstream_server.requests) == 1

@@ -13,6 +13,7 @@ import pytest
 
 from relay import catalog, health
 from relay.catalog import Catalog, UnknownModel
+from relay.completion import read_to_end
 from relay.continuation import NONE, PREFILL
 from relay.entry import Entry
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamStopped, UpstreamUnreachable
@@ -24,7 +25,7 @@ from relay.route_errors import PromptTooLong, UpstreamBusy
 from relay.upstream import Timeouts, Upstream
 from tests.calls import whole
 from tests.misbehaving import MisbehavingServer
-from tests.misbehaviours import MODEL, events
+from tests.misbehaviours import BEHAVIOURS, MODEL, Exchange, events
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1000, "stream": True}
 DEAD = "http://127.0.0.1:9"
@@ -113,13 +114,14 @@ def test_a_server_that_is_not_there_is_passed_over(upstream_server: MisbehavingS
     assert (dead.health.state, good.health.state) == (OPEN, CLOSED)
 
 
+@pytest.mark.parametrize("behaviour", ["headers-alone", "empty"])
 def test_a_server_that_ends_its_stream_without_a_byte_is_passed_over(
-    upstream_server: MisbehavingServer, other_server: MisbehavingServer
+    upstream_server: MisbehavingServer, other_server: MisbehavingServer, behaviour: str
 ) -> None:
-    bad, good = entry(f"{upstream_server.url}/headers-alone"), entry(f"{other_server.url}/normal")
+    bad, good = entry(f"{upstream_server.url}/{behaviour}"), entry(f"{other_server.url}/normal")
     assert read(route(bad, good).call(BODY)) == WHOLE
     with pytest.raises(UpstreamBroken):
-        read(route(entry(f"{upstream_server.url}/headers-alone")).call(BODY))
+        read(route(entry(f"{upstream_server.url}/{behaviour}")).call(BODY))
 
 
 @pytest.mark.parametrize("behaviour", ["401", "too-long"])
@@ -210,7 +212,7 @@ def test_each_server_is_asked_for_its_own_name_and_told_only_what_it_knows(
     found.abort(name, "r-1")
     first = next(request.json for request in upstream_server.requests if request.path.endswith("completions"))
     assert (first["model"], first["request_id"], first["logit_bias"]) == (MODEL, "r-1", {"5": 1})
-    second = other_server.requests[0].json
+    second = next(request.json for request in other_server.requests if request.path.endswith("completions"))
     assert second["model"] == "vendor/Fast-7B:latest" and "request_id" not in second
     assert upstream_server.requests[-1].path == f"/xinference/v1/models/{MODEL}/requests/r-1/abort"
 
@@ -261,6 +263,36 @@ def test_a_server_that_may_be_back_is_tried_by_one_request_at_a_time(
     assert trial.opened.wait(20) and sick.health.state == CLOSED
     for call in (trial.call, *calls):
         call.close()
+
+
+def test_an_old_request_that_leaves_does_not_end_a_trial() -> None:
+    one, good, gate = entry(DEAD), entry(DEAD), Gate()
+    old, trial = Line(Timeouts()), Line(Timeouts())
+    gate.enter([one], "", old)
+    one.health.state = HALF_OPEN
+    gate.enter([one], "", trial)
+    gate.leave(one, 0.0, old)
+    assert gate.enter([one, good], "", Line(Timeouts())) is good
+    gate.leave(one, 0.0, trial)
+    assert gate.enter([one], "", Line(Timeouts())) is one
+
+
+def test_a_server_that_closes_after_done_has_answered_well(
+    upstream_server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unended(x: Exchange) -> None:
+        x.head(Transfer_Encoding="chunked")
+        x.chunked(WHOLE)
+
+    monkeypatch.setitem(BEHAVIOURS, "unended", unended)
+    one = entry(f"{upstream_server.url}/unended")
+    one.health.failed(UpstreamRefused(500))
+    call = route(one).call(BODY)
+    call.open()
+    assert call.read(lambda piece: b"[DONE]" in piece)
+    read_to_end(call)
+    assert (one.health.state, one.running) == (CLOSED, 0)
+    assert [bool(one.health.failed(UpstreamRefused(500))) for _ in range(3)] == [False, False, True]
 
 
 def test_when_all_are_down_they_are_asked_all_the_same(upstream_server: MisbehavingServer) -> None:
@@ -348,9 +380,10 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(upstream_server: Misbeh
 
 def test_who_is_refused_is_told_by_how_long_slots_were_held(upstream_server: MisbehavingServer) -> None:
     one, gate = entry(f"{upstream_server.url}/normal", limit=2), Gate(length=0)
-    held = [gate.enter([one], "", Line(Timeouts())) for _ in range(2)]
-    gate.leave(held.pop(), 81.0)  # an eighth of what is new counts: 1 + 80 / 8 seconds
-    gate.enter([one], "", Line(Timeouts()))
+    line = Line(Timeouts())
+    held = [gate.enter([one], "", line) for _ in range(2)]
+    gate.leave(held.pop(), 81.0, line)  # an eighth of what is new counts: 1 + 80 / 8 seconds
+    gate.enter([one], "", line)
     with pytest.raises(UpstreamBusy) as refused:
         gate.expect_room([one])
     assert refused.value.wait_s == 6  # of two slots
@@ -378,6 +411,54 @@ def test_who_waits_takes_the_first_slot_of_any_server(upstream_server: Misbehavi
     assert [each.running for each in entries] == [1, 1]
     for each in (holding[0], third):
         each.call.close()
+
+
+def test_who_waits_is_called_when_a_server_is_back(
+    upstream_server: MisbehavingServer, other_server: MisbehavingServer, quick: None
+) -> None:
+    gate, sick = Gate(), entry(DEAD)
+    busy = entry(f"{upstream_server.url}/silent", limit=1)
+    first = Holding(route(busy, gate=gate).call(BODY))
+    assert first.opened.wait(20)
+    sick.health.state, sick.health.rests_until = OPEN, time.monotonic() + 3600
+    waits = Holding(route(sick, busy, gate=gate).call(BODY))
+    until(lambda: gate.waiting_for(sick) == 1)
+    sick.upstream = Upstream("back", f"{other_server.url}/silent", retries=0)
+    sick.health.rests_until = time.monotonic()
+    assert waits.opened.wait(20) and waits.error is None
+    assert (sick.running, busy.running, gate.waiting_for(sick)) == (1, 1, 0)
+    for each in (first, waits):
+        each.call.close()
+
+
+def test_a_stop_reaches_the_connection_of_a_call_that_has_waited() -> None:
+    one, gate, first, second = entry(DEAD, limit=1), Gate(), Line(Timeouts()), Line(Timeouts())
+    gate.enter([one], "", first)
+    waits = threading.Thread(target=gate.enter, args=([one], "", second))
+    waits.start()
+    until(lambda: gate.waiting_for(one) == 1)
+    gate.leave(one, 0.0, first)
+    waits.join()
+    cut = threading.Event()
+    second.answered(cut.set)
+    second.stop()
+    assert cut.is_set()
+
+
+def test_who_is_killed_in_the_queue_leaves_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, gate, first, second = entry(DEAD, limit=1), Gate(), Line(Timeouts()), Line(Timeouts())
+    gate.enter([one], "", first)
+
+    def killed(_event: threading.Event, _seconds: float | None = None) -> bool:
+        raise SystemExit
+
+    monkeypatch.setattr(threading.Event, "wait", killed)
+    with pytest.raises(SystemExit):
+        gate.enter([one], "", second)
+    monkeypatch.undo()
+    assert (gate.waiting_for(one), one.running) == (0, 1)
+    gate.leave(one, 0.0, first)
+    assert one.running == 0
 
 
 def test_a_slot_is_free_again_however_a_call_ends(upstream_server: MisbehavingServer) -> None:
@@ -409,6 +490,12 @@ def test_a_long_prompt_goes_where_it_fits(upstream_server: MisbehavingServer, ot
     for _ in range(3):
         read(route(small, large).call(prompt(801)))
     assert (len(upstream_server.requests), len(other_server.requests)) == (0, 3)
+
+
+@pytest.mark.parametrize("messages", [None, 5, "text", [5, None, {"content": 5}, {"content": [5, {"text": 5}]}]])
+def test_a_body_that_makes_no_sense_is_left_to_the_server(upstream_server: MisbehavingServer, messages: object) -> None:
+    one = entry(f"{upstream_server.url}/normal", context=100)
+    assert read(route(one).call({**BODY, "messages": messages})) == WHOLE
 
 
 @pytest.mark.parametrize(("size", "most"), [(0, 1000), (600, 800), (2997, 125), (7000, 125)])
@@ -459,6 +546,20 @@ def test_one_server_is_enough_to_be_ready_and_to_have_a_default(upstream_server:
     assert models.default() == MODEL and models.ready()
     assert not Catalog([entry(DEAD), Entry(Upstream("x", f"{upstream_server.url}/normal"), spare=True)]).ready()
     until(lambda: [state.healthy for state in models.states()] == [False, True, True])
+
+
+def test_who_looks_how_servers_do_finds_one_that_is_back(upstream_server: MisbehavingServer, quick: None) -> None:
+    one = entry(DEAD)
+    models = Catalog([one])
+    assert not models.ready()
+    one.upstream = Upstream("back", f"{upstream_server.url}/normal", retries=0)
+    until(lambda: [state.healthy for state in models.states()] == [True])
+
+
+def test_one_failed_look_at_a_list_that_nobody_needs_does_not_last(upstream_server: MisbehavingServer) -> None:
+    one = entry(f"{upstream_server.url}/slow-list", timeouts=Timeouts(first_byte=0.05))
+    models = Catalog([one])
+    assert not models.ready() and [state.healthy for state in models.states()] == [True]
 
 
 def test_states_count_who_runs_and_who_waits(upstream_server: MisbehavingServer) -> None:
