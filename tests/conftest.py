@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.misbehaving import MisbehavingServer
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.servers import Server
+
+GIVEN_BACK_S = 5.0
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +95,9 @@ def database(database_settings: Settings) -> Iterator[Database]:
     """Open the database; at the end nothing of it may be in use."""
     opened = Database(database_settings)
     yield opened
+    deadline = time.monotonic() + GIVEN_BACK_S  # what runs beside a test may be in the middle of a transaction
+    while opened.engine.pool.checkedout() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert opened.engine.pool.checkedout() == 0
     opened.close()
 
