@@ -14,12 +14,11 @@ from answers.answer import stream_of
 from answers.pen import LEASE_S
 from answers.producers import STOPS
 from answers.store import AnswerRow
-from relay.asking import SHORT_S
 from relay.errors import Conflict, Draining
 from relay.settings import Settings
 from tests.apps import client
 from tests.misbehaving import MisbehavingServer
-from tests.misbehaviours import LISTS, MODEL, TEXT
+from tests.misbehaviours import TEXT
 from web.callers import Caller
 from web.services import Services
 
@@ -105,19 +104,6 @@ def test_a_model_server_that_would_begin_anew_is_not_asked_by_who_adopts(
     asked = [request for request in upstream_server.requests if request.path.endswith("/completions")]
     assert shown and (shown.state, shown.error, len(asked)) == ("interrupted", "upstream_broken", 1)
     assert shown.content and TEXT.startswith(shown.content)
-
-
-def test_an_answer_begins_and_ends_before_its_server_says_what_it_is(
-    tmp_path: Path, upstream_server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(LISTS, "normal", LISTS["slow-list"])
-    url = f"{upstream_server.url}/normal"
-    with client(Settings(data_dir=tmp_path, upstream_url=url, model=MODEL, embedded_model=False)) as one:
-        here = one.application.extensions["talkabout"]
-        began = time.monotonic()
-        row = here.begin(Caller("user"), "x", None)
-        until(lambda: state_of(here, row) != "running")
-        assert state_of(here, row) == "complete" and time.monotonic() - began < SHORT_S
 
 
 @pytest.mark.parametrize("both_here", [True, False])
