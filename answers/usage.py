@@ -14,10 +14,9 @@ from sqlalchemy import Select, bindparam, delete, func, insert, select, tuple_, 
 from answers.database import Database
 from answers.prepared import Prepared, Transaction
 from answers.tables import usage
-from relay.tally import MOST
+from relay.tally import tokens_in
 
 NAMES = ("day", "user", "model", "token")  # by what the numbers can be grouped
-
 
 _AT_ONCE = 1000  # rows of any size, while all else waits for SQLite
 
@@ -107,8 +106,7 @@ def count(transaction: Transaction, user: str, token: str, model: str, spent: Sp
 
 def counted(said: dict[str, Any] | None) -> Spent | None:
     """Read the count of a model server, if it is one."""
-    numbers = [(said or {}).get(name) for name in ("prompt_tokens", "completion_tokens")]
-    read, written = (n if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= MOST else None for n in numbers)
+    read, written = (tokens_in((said or {}).get(name)) for name in ("prompt_tokens", "completion_tokens"))
     return None if read is None or written is None else Spent(read, written)
 
 

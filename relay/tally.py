@@ -13,7 +13,7 @@ import orjson
 # None where it gave none, and about how many characters were written.
 OnEnd = Callable[[int | None, int | None, int], None]
 
-MOST = 10**12  # tokens; a count beyond it is none
+_MOST = 10**12  # tokens; a count beyond it is none
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 AROUND = len(b"data: \n\n")
 _DATA = re.compile(rb"(?:^|[\r\n])data: ?(\{[^\r\n]*)")
@@ -29,7 +29,7 @@ def of_stream(blocks: Sequence[bytes], size: int) -> tuple[int | None, int | Non
     chars = sum(map(_chars, chunks))
     if sum(map(len, blocks)) < size:  # there were more
         chars = round(chars * size / (sum(map(len, documents)) + AROUND * len(documents) or 1))
-    return _whole_number(usage.get("prompt_tokens")), _whole_number(usage.get("completion_tokens")), chars
+    return tokens_in(usage.get("prompt_tokens")), tokens_in(usage.get("completion_tokens")), chars
 
 
 def of_reply(body: bytes) -> tuple[int | None, int | None, int]:
@@ -61,5 +61,6 @@ def _objects(values: Any) -> Iterator[dict[str, Any]]:
     return (value for value in values if isinstance(value, dict)) if isinstance(values, list) else iter(())
 
 
-def _whole_number(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= MOST else None
+def tokens_in(value: Any) -> int | None:
+    """Take a model server's count of tokens for what it is; None if it can be none."""
+    return value if type(value) is int and 0 <= value <= _MOST else None

@@ -141,3 +141,22 @@ def tls_upstream_server(authority: trustme.CA) -> Iterator[MisbehavingServer]:
     authority.issue_cert("localhost").configure_cert(context)
     with MisbehavingServer(tls=context) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def openai_upstream() -> Iterator[MisbehavingServer]:
+    """Run a model server for what comes through /v1: the model's name says what it does."""
+    with MisbehavingServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def openai_server(openai_upstream: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run the server before it."""
+    with Server(
+        tmp_path_factory.mktemp("server"),
+        TALKABOUT_UPSTREAM_URL=f"{openai_upstream.url}/any",
+        TALKABOUT_UPSTREAM_RETRIES="0",
+        TALKABOUT_HEARTBEAT_S="0.1",
+    ) as running:
+        yield running

@@ -6,26 +6,17 @@ import contextlib
 import os
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
 from tests.servers import ROOT, free_port
 from tests.streams import opened
+from tests.waiting import until
 
 PATIENCE_S = 20.0
 NOBODY = 65534
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def until(fact: Callable[[], object], what: str) -> None:
-    """Wait for a fact."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not fact():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {what}"
-        time.sleep(0.02)
 
 
 def listens(port: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import statistics
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,6 +123,11 @@ def test_scripts_never_write_html() -> None:
 def test_templates_hold_no_script_and_no_style_of_their_own() -> None:
     inline = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
     assert [path.name for path in files("templates/*.html") if inline.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_no_link_is_committed() -> None:
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert not [line for line in listed.splitlines() if line.startswith("120000")]
 
 
 def test_the_readme_has_its_first_command_by_line_20() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 
 from relay import entry as module
@@ -13,6 +10,7 @@ from relay.entry import Entry
 from relay.upstream import Upstream
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import MODEL
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -30,13 +28,6 @@ def found(models: Catalog, wanted: str | None) -> tuple[list[Entry], str]:
     """Tell which servers a model leads to, and under which name."""
     route, name = models.find(wanted)
     return route.entries, name
-
-
-def until(fact: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 20
-    while not fact():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
 
 
 def test_the_first_list_is_waited_for(upstream_server: MisbehavingServer) -> None:

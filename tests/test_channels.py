@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from relay.errors import BadEventField, BadUserId, Draining, ReaderGone, ReaderT
 from relay.pipe import Pipe
 from relay.settings import Settings
 from relay.sse import Decoder, Event
+from tests import waiting
 from tests.patched import run_patched
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +42,7 @@ for n in range(int(sys.argv[2])):
     channels.publish("ada", str(n))
 channels.announce("cuts", "from the other process")
 """
+until = partial(waiting.until, patience_s=30.0)
 
 
 class Client:
@@ -107,13 +110,6 @@ def connect(channels: Channels, last_event_id: str | None = None, user: str = "a
 
 def ids(events: list[Event]) -> list[int]:
     return [int(event.id) for event in events]
-
-
-def until(fact: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 30
-    while not fact():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.005)
 
 
 def test_a_channel_opens_with_the_current_id_and_the_reconnection_time(channels: Channels) -> None:

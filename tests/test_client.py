@@ -6,7 +6,8 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ import trustme
 from relay.chat import parse
 from relay.framing import Chunked
 from relay.sse import Decoder
+from tests import waiting
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import events, long_events
 from tests.servers import Server
 
 ASKS = [("/talkeAbout", ""), ("/api/answers", "Accept: text/event-stream\r\n")]
+until = partial(waiting.until, patience_s=30.0)
 
 
 def request(path: str, headers: str = "", version: str = "1.1", **body: str) -> bytes:
@@ -177,15 +180,8 @@ def test_a_client_that_reads_nothing_is_let_go_and_its_answer_goes_on(
         path, headers = ASKS[1]
         shown = f"{server.url}/api/answers/{client.ask(request(path, headers))['x-answer-id']}"
         assert server.holds([client.sock]) == 1
-        wait_until(lambda: requests.get(shown, timeout=10).json()["state"] == "complete")
-        wait_until(lambda: not server.holds([client.sock]))
-
-
-def wait_until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        until(lambda: requests.get(shown, timeout=10).json()["state"] == "complete")
+        until(lambda: not server.holds([client.sock]))
 
 
 def test_a_client_with_tls_is_left_to_the_server(

@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from relay.errors import Draining, JournalError, ReaderGone, ReaderTooSlow
 from relay.pipe import Pipe
 from relay.settings import Settings
 from relay.sse import Decoder, Event, encode
+from tests import waiting
 from tests.patched import run_patched
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +38,7 @@ write(SqliteJournal(Path(sys.argv[1])), "s", 1, int(sys.argv[2]), final=True)
 """
 BOUNDS = Settings(abandon_after_s=1, reader_timeout_s=5)
 STREAMS = itertools.count()
+until = partial(waiting.until, patience_s=30.0)
 
 
 class Journal(SqliteJournal):
@@ -126,13 +129,6 @@ def ids(events: list[Event]) -> list[int]:
 
 def reset(upto: int) -> bytes:
     return encode(f"all up to {upto}", "reset", str(upto))
-
-
-def until(fact: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 30
-    while not fact():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.005)
 
 
 def tails() -> int:

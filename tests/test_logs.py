@@ -19,10 +19,10 @@ import requests
 from relay import request_id
 from relay.settings import Settings
 from tests.apps import browser
-from tests.deployed import until
 from tests.misbehaving import MisbehavingServer
 from tests.servers import ROOT, Server
 from tests.test_streams import EVENTS
+from tests.waiting import until
 from web import logs
 from web.log_outlet import Outlet
 

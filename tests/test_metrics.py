@@ -20,9 +20,9 @@ from answers.migrate import migrate
 from app import create_app
 from relay.catalog import OTHER
 from relay.settings import Settings
-from tests.deployed import until
 from tests.servers import ROOT, Server
 from tests.test_streams import EVENTS
+from tests.waiting import until
 from web.metric_files import fold
 
 

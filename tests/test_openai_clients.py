@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT
@@ -17,23 +14,6 @@ from tests.servers import ROOT, Server
 
 CLIENTS = ROOT / "tests/clients"
 LITELLM = ROOT / ".make/clients/venv/bin/python"
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[MisbehavingServer]:
-    with MisbehavingServer() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(upstream: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(
-        tmp_path_factory.mktemp("server"),
-        TALKABOUT_UPSTREAM_URL=f"{upstream.url}/any",
-        TALKABOUT_UPSTREAM_RETRIES="0",
-        TALKABOUT_HEARTBEAT_S="0.1",
-    ) as running:
-        yield running
 
 
 def run(program: Path | str, script: str, *arguments: str) -> Any:
@@ -47,14 +27,14 @@ def run(program: Path | str, script: str, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def was_left(upstream: MisbehavingServer) -> bool:
+def was_left(openai_upstream: MisbehavingServer) -> bool:
     """Tell if the client that went has let the upstream go."""
-    asked = [request for request in upstream.requests if request.body and request.json["model"] == "endless"]
+    asked = [request for request in openai_upstream.requests if request.body and request.json["model"] == "endless"]
     return asked[-1].closed.wait(10)
 
 
-def test_openai_s_node_package_works(server: Server, upstream: MisbehavingServer) -> None:
-    assert run("node", "openai.mjs", server.url, "429-once") == {
+def test_openai_s_node_package_works(openai_server: Server, openai_upstream: MisbehavingServer) -> None:
+    assert run("node", "openai.mjs", openai_server.url, "429-once") == {
         "models": True,
         "whole": TEXT,
         "streamed": TEXT,
@@ -66,11 +46,11 @@ def test_openai_s_node_package_works(server: Server, upstream: MisbehavingServer
         "durable": TEXT,
         "again": True,
     }
-    assert was_left(upstream)
+    assert was_left(openai_upstream)
 
 
-def test_vercel_s_ai_sdk_works(server: Server, upstream: MisbehavingServer) -> None:
-    assert run("node", "ai_sdk.mjs", server.url) == {
+def test_vercel_s_ai_sdk_works(openai_server: Server, openai_upstream: MisbehavingServer) -> None:
+    assert run("node", "ai_sdk.mjs", openai_server.url) == {
         "whole": TEXT,
         "streamed": TEXT,
         "usage": 3,
@@ -79,11 +59,11 @@ def test_vercel_s_ai_sdk_works(server: Server, upstream: MisbehavingServer) -> N
         "failed": [400, "bad thing"],
         "broken": 1,
     }
-    assert was_left(upstream)
+    assert was_left(openai_upstream)
 
 
-def test_litellm_works(server: Server, upstream: MisbehavingServer) -> None:
-    assert run(LITELLM, "litellm_client.py", server.url, "503-once") == {
+def test_litellm_works(openai_server: Server, openai_upstream: MisbehavingServer) -> None:
+    assert run(LITELLM, "litellm_client.py", openai_server.url, "503-once") == {
         "whole": TEXT,
         "streamed": TEXT,
         "async": TEXT,
@@ -94,11 +74,19 @@ def test_litellm_works(server: Server, upstream: MisbehavingServer) -> None:
         "errors": ["BadRequestError", "RateLimitError", "NotFoundError", "MidStreamFallbackError"],
         "durable": TEXT,
     }
-    assert was_left(upstream)
+    assert was_left(openai_upstream)
 
 
-def test_curl_works(server: Server) -> None:
+def test_curl_works(openai_server: Server) -> None:
     body = json.dumps({"model": "openai", "messages": [{"role": "user", "content": "hello"}], "stream": True})
-    command = ["curl", "-sSN", "-H", "Content-Type: application/json", "-d", body, f"{server.url}/v1/chat/completions"]
+    command = [
+        "curl",
+        "-sSN",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        body,
+        f"{openai_server.url}/v1/chat/completions",
+    ]
     said = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
     assert said.count(b"data: ") > 5 and said.endswith(b"data: [DONE]\n\n")

@@ -26,32 +26,15 @@ class Person(BaseModel):
     age: int
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[MisbehavingServer]:
-    with MisbehavingServer() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(upstream: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(
-        tmp_path_factory.mktemp("server"),
-        TALKABOUT_UPSTREAM_URL=f"{upstream.url}/any",
-        TALKABOUT_UPSTREAM_RETRIES="0",
-        TALKABOUT_HEARTBEAT_S="0.1",
-    ) as running:
-        yield running
-
-
 @pytest.fixture
-def ai(server: Server) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{server.url}/v1", api_key="sk-none", max_retries=0) as client:
+def ai(openai_server: Server) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{openai_server.url}/v1", api_key="sk-none", max_retries=0) as client:
         yield client
 
 
-def closed(upstream: MisbehavingServer, since: float) -> None:
+def closed(openai_upstream: MisbehavingServer, since: float) -> None:
     """Check that the upstream's last request was closed soon after a moment."""
-    last = upstream.requests[-1]
+    last = openai_upstream.requests[-1]
     assert last.closed.wait(10)
     assert last.closed_at - since < SOON_S
 
@@ -74,7 +57,9 @@ def test_it_reads_a_stream_with_its_usage(ai: OpenAI) -> None:
     assert chunks[-1].usage and chunks[-1].usage.completion_tokens == 6
 
 
-def test_it_reads_a_stream_between_whose_tokens_there_are_heartbeats(ai: OpenAI, upstream: MisbehavingServer) -> None:
+def test_it_reads_a_stream_between_whose_tokens_there_are_heartbeats(
+    ai: OpenAI, openai_upstream: MisbehavingServer
+) -> None:
     with ai.chat.completions.create(model="pausing", messages=ASKED, stream=True) as stream:
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == TEXT
     with ai.chat.completions.with_streaming_response.create(model="pausing", messages=ASKED, stream=True) as raw:
@@ -100,10 +85,10 @@ def test_it_reads_calls_of_tools_reasoning_logprobs_and_two_choices(ai: OpenAI) 
     assert [each.delta.content for each in both if each.index == 1] == ["a", "b", None]
 
 
-def test_it_parses_what_has_a_schema(ai: OpenAI, upstream: MisbehavingServer) -> None:
+def test_it_parses_what_has_a_schema(ai: OpenAI, openai_upstream: MisbehavingServer) -> None:
     parsed = ai.chat.completions.parse(model="parsed", messages=ASKED, response_format=Person)
     assert parsed.choices[0].message.parsed == Person(name="Ada", age=36)
-    assert upstream.requests[-1].json["response_format"]["json_schema"]["name"] == "Person"
+    assert openai_upstream.requests[-1].json["response_format"]["json_schema"]["name"] == "Person"
     with ai.chat.completions.stream(model="parsed", messages=ASKED, response_format=Person) as stream:
         assert stream.get_final_completion().choices[0].message.parsed == Person(name="Ada", age=36)
 
@@ -114,9 +99,9 @@ def test_it_sees_status_and_headers(ai: OpenAI) -> None:
     assert raw.parse().choices[0].message.content == TEXT
 
 
-def test_it_does_all_that_without_blocking(server: Server) -> None:
+def test_it_does_all_that_without_blocking(openai_server: Server) -> None:
     async def ask() -> tuple[str, str, str]:
-        async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="sk-none", max_retries=0) as ai:
+        async with AsyncOpenAI(base_url=f"{openai_server.url}/v1", api_key="sk-none", max_retries=0) as ai:
             whole = await ai.chat.completions.create(model="openai", messages=ASKED)
             stream = await ai.chat.completions.create(model="openai", messages=ASKED, stream=True)
             parts = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
@@ -128,37 +113,37 @@ def test_it_does_all_that_without_blocking(server: Server) -> None:
 
 
 @pytest.mark.parametrize("model", ["endless", "silent", "slow-first-token"])
-def test_closing_a_stream_closes_the_upstream(ai: OpenAI, upstream: MisbehavingServer, model: str) -> None:
+def test_closing_a_stream_closes_the_upstream(ai: OpenAI, openai_upstream: MisbehavingServer, model: str) -> None:
     stream = ai.chat.completions.create(model=model, messages=ASKED, stream=True)
     if model != "slow-first-token":
         next(iter(stream))
     left = time.monotonic()
     stream.close()
-    closed(upstream, left)
+    closed(openai_upstream, left)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
 def test_giving_up_before_the_answer_closes_the_upstream(
-    server: Server, upstream: MisbehavingServer, streamed: bool
+    openai_server: Server, openai_upstream: MisbehavingServer, streamed: bool
 ) -> None:
-    ai = OpenAI(base_url=f"{server.url}/v1", api_key="sk-none", max_retries=0, timeout=0.3)
+    ai = OpenAI(base_url=f"{openai_server.url}/v1", api_key="sk-none", max_retries=0, timeout=0.3)
     model = "slow-headers" if streamed else "slow-whole"
     with pytest.raises(openai.APITimeoutError):
         ai.chat.completions.create(model=model, messages=ASKED, stream=streamed)
-    closed(upstream, time.monotonic())
+    closed(openai_upstream, time.monotonic())
 
 
-def test_a_cancelled_task_closes_the_upstream(server: Server, upstream: MisbehavingServer) -> None:
+def test_a_cancelled_task_closes_the_upstream(openai_server: Server, openai_upstream: MisbehavingServer) -> None:
     async def begin_and_cancel() -> float:
-        async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="sk-none", max_retries=0) as ai:
-            asked = len(upstream.requests)
+        async with AsyncOpenAI(base_url=f"{openai_server.url}/v1", api_key="sk-none", max_retries=0) as ai:
+            asked = len(openai_upstream.requests)
             task = asyncio.create_task(ai.chat.completions.create(model="slow-whole", messages=ASKED))
-            await asyncio.to_thread(upstream.wait_for_requests, asked + 1)
+            await asyncio.to_thread(openai_upstream.wait_for_requests, asked + 1)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             return time.monotonic()
 
-    closed(upstream, asyncio.run(begin_and_cancel()))
+    closed(openai_upstream, asyncio.run(begin_and_cancel()))
 
 
 @pytest.mark.parametrize(
@@ -180,11 +165,13 @@ def test_it_raises_its_own_errors(ai: OpenAI, model: str, kind: type[openai.APIS
 
 
 @pytest.mark.parametrize("model", ["429-once", "503-once"])
-def test_it_tries_again_when_it_is_told_to(server: Server, upstream: MisbehavingServer, model: str) -> None:
-    ai = OpenAI(base_url=f"{server.url}/v1", api_key="sk-none", max_retries=1)
-    asked = len(upstream.requests)
+def test_it_tries_again_when_it_is_told_to(
+    openai_server: Server, openai_upstream: MisbehavingServer, model: str
+) -> None:
+    ai = OpenAI(base_url=f"{openai_server.url}/v1", api_key="sk-none", max_retries=1)
+    asked = len(openai_upstream.requests)
     assert ai.chat.completions.create(model=model, messages=ASKED).choices[0].message.content == TEXT
-    assert len(upstream.requests) == asked + 2
+    assert len(openai_upstream.requests) == asked + 2
 
 
 def test_it_raises_what_breaks_a_stream_off(ai: OpenAI) -> None:

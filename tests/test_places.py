@@ -23,8 +23,8 @@ from relay.attachments import estimate
 from relay.errors import TalkaboutError, TooManyAnswers
 from relay.settings import Settings
 from tests.apps import browser, client, here
-from tests.test_producers import until
 from tests.test_store import at_once
+from tests.waiting import until
 from web.services import Services
 from web.users import Caller
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from relay.settings import Settings
 from tests.apps import client
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT
+from tests.waiting import until
 from web.callers import Caller
 from web.services import Services
 
@@ -32,13 +33,6 @@ def workers(tmp_path: Path) -> Iterator[tuple[Services, Services]]:
         here.recovery.start()
         there.recovery.start()
         yield here, there
-
-
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def begun(worker: Services, model: str | None = "poem", user: str = "user") -> AnswerRow:

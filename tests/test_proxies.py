@@ -18,13 +18,13 @@ import pytest
 import requests
 import trustme
 
-from tests.deployed import until
 from tests.fronts import KINDS, Front, front
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TOKENS
 from tests.servers import Server, free_port
 from tests.streams import ask_and_leave, events
 from tests.test_streams import ASK, BUSY_MACHINE_S, EVENTS, PROMISED_S
+from tests.waiting import until
 
 MIB = 1 << 20
 LIMITING = ["nginx", "haproxy"]  # Caddy as it comes cannot count by address

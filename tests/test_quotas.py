@@ -24,9 +24,9 @@ from tests.apps import browser, here, owner
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT, TOKENS
 from tests.servers import Server
-from tests.test_producers import until
 from tests.test_store import at_once
 from tests.test_usage import used
+from tests.waiting import until
 
 FREE = Limits()
 MINUTE_S, DAY_S = 60, 86_400

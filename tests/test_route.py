@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from relay.upstream import Timeouts, Upstream
 from tests.calls import whole
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import BEHAVIOURS, MODEL, Exchange, events
+from tests.waiting import until
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1000, "stream": True}
 DEAD = "http://127.0.0.1:9"
@@ -53,13 +54,6 @@ def entry(url: str, known: tuple[str, ...] | None = (MODEL,), **more: Any) -> En
 
 def route(*entries: Entry, gate: Gate | None = None) -> Route:
     return Route(MODEL, lambda: list(entries), gate or Gate())
-
-
-def until(fact: Callable[[], object]) -> None:
-    give_up_at = time.monotonic() + 20
-    while not fact():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.005)
 
 
 def read(call: RoutedCall) -> bytes:

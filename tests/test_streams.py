@@ -18,10 +18,10 @@ from flask import Flask
 from relay.errors import DatabaseError, ReaderGone
 from relay.pipe import to_reader
 from relay.settings import Settings
-from tests.deployed import until
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
 from tests.streams import ask_and_leave, events, opened, read_events
+from tests.waiting import until
 from web import streams as streams_module
 from web.streams import Streams
 

@@ -13,12 +13,12 @@ import requests
 
 from relay.upstream_file import VARIABLE
 from tests import apps
-from tests.deployed import until
 from tests.faults.cluster import Upstream
 from tests.faults.upstream import TEXT as RECITED
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import MODEL, TEXT
 from tests.servers import ROOT, Server
+from tests.waiting import until
 
 KEY = "sk-secret-7531"
 

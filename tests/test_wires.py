@@ -55,7 +55,7 @@ VLLM_LIST = {
     "data": [VLLM_MODEL, {**VLLM_MODEL, "id": "sql-lora", "root": "/loras/sql", "parent": "Qwen/Qwen3-8B"}],
 }
 
-PATH = "/root/.xinference/cache/v2/smollm2-135m-local-ggufv2-0_135b-Q4_1/SmolLM2-135M-Instruct.Q4_1.gguf"
+PATH = "/var/lib/xinference/cache/v2/smollm2-135m-local-ggufv2-0_135b-Q4_1/SmolLM2-135M-Instruct.Q4_1.gguf"
 XINFERENCE_FAILED = "The chat completion request failed. Check the server logs for details."
 
 

@@ -24,7 +24,7 @@ from web.attempts import too_many
 from web.body import form_fields
 from web.callers import NOBODY, Callers
 from web.hosts import answers_to
-from web.scopes import ALL, ANY, scope_of
+from web.scopes import ALL, ANY, ITSELF, scope_of
 from web.services import services
 from web.users import by_token, callers, current_caller, current_user, who_is_here
 
@@ -120,12 +120,12 @@ def _guard() -> AnyResponse | None:
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and not by_token():
         _refuse_other_sites(environ)
     scope = scope_of(request.endpoint)
-    if scope == ALL and request.endpoint != "ops.metrics":
+    if scope == ALL:
         return None
     ours = current_app.extensions["talkabout.hosts"]
     if ours is not None and not ours(environ.get("HTTP_HOST", "")):
         raise Forbidden("This server does not answer to this name. Who runs it can add it to TALKABOUT_HOSTS.")
-    if scope == ALL:
+    if scope == ITSELF:
         return None
     if callers() is None:
         has = USUAL  # whose request it is, is not looked for until somebody asks: most do not

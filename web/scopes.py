@@ -5,12 +5,13 @@ from __future__ import annotations
 CHAT, API, ADMIN = "chat", "api", "admin"
 ALL = "all"  # open to everyone, whoever they are
 ANY = "any"  # to everyone who is somebody
+ITSELF = "itself"  # the route asks, behind the check of names
 
 SCOPES = {
     "static": ALL,
     "ops.healthz": ALL,
     "ops.readyz": ALL,
-    "ops.metrics": ALL,  # and then by its own token, or any
+    "ops.metrics": ITSELF,
     "access.login": ALL,
     "access.enter": ALL,
     "oidc.begin": ALL,

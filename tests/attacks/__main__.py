@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from tests.attacks import access, connections, inputs
+from tests.attacks.beside import Beside
 from tests.attacks.honest import Honest
 from tests.attacks.outcome import Attack, Outcome
 from tests.attacks.target import Target
@@ -57,29 +56,19 @@ class Row:
         return [self.attack.name, *map(str, counts), memory, honest, self.honest.waited(), holds]
 
 
-class Memory:
+class Memory(Beside):
     """What the workers have in memory, in MB, while it is entered."""
 
     def __init__(self, target: Target) -> None:
+        super().__init__()
         self._target = target
-        self._leave = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self.before = self.most = self.after = target.memory_mb()
 
-    def __enter__(self) -> Memory:
-        self.before = self.most = self.after = self._target.memory_mb()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._leave.set()
-        self._thread.join()
-        self.after = self._target.memory_mb()
-
-    def _watch(self) -> None:
-        while not self._leave.wait(0.1):
+    def go_on(self) -> None:
+        """Look again and again, at last when all is over."""
+        while not self.leave.wait(0.1):
             self.most = max(self.most, self._target.memory_mb())
+        self.after = self._target.memory_mb()
 
 
 def try_out(target: Target, attack: Attack, size: int) -> Row:

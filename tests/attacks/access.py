@@ -87,9 +87,7 @@ def guessed_tokens(target: Target, size: int) -> Outcome:
 def tampered_cookies(target: Target, size: int) -> Outcome:
     """Change a session's cookie, or sign one with another key."""
     outcome = Outcome()
-    with requests.Session() as honest:
-        honest.trust_env = False
-        honest.post(f"{target.url}/login", data={"token": HONEST}, timeout=10, allow_redirects=False)
+    with _signed_in(target) as honest:
         cookie = honest.cookies["talkabout"]
         outcome.must(_with_cookie(target, cookie) == 200, "the honest user's own cookie is refused")
     pick = random.Random(3)
@@ -130,9 +128,7 @@ def led_elsewhere(target: Target, size: int) -> Outcome:
 def other_sites(target: Target, size: int) -> Outcome:
     """Write with a user's cookie from another site's page."""
     outcome = Outcome()
-    with requests.Session() as session:
-        session.trust_env = False
-        session.post(f"{target.url}/login", data={"token": HONEST}, timeout=10, allow_redirects=False)
+    with _signed_in(target) as session:
         ways = [
             {"Origin": "https://evil.example"},
             {"Origin": "null"},
@@ -187,6 +183,14 @@ def many_answers(target: Target, size: int) -> Outcome:
         for answer in begun:
             session.post(f"{target.url}/api/answers/{answer}/stop", timeout=30)
     return outcome
+
+
+def _signed_in(target: Target) -> requests.Session:
+    """Come as the honest user's browser; the caller closes it."""
+    session = requests.Session()
+    session.trust_env = False
+    session.post(f"{target.url}/login", data={"token": HONEST}, timeout=10, allow_redirects=False)
+    return session
 
 
 def _with_cookie(target: Target, cookie: str) -> int:

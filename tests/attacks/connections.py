@@ -89,11 +89,15 @@ def never_reading(target: Target, size: int) -> Outcome:
             client.sendall(posted("/api/answers", fields, "Accept: text/event-stream"))
         until(lambda: target.server.holds(clients) == size, "the readers to be there")
         shown = f"{target.url}/api/answers"
-        until(lambda: all(_state(session, f"{shown}/{each}") != "running" for each in answers), "answers to end", 240)
+        until(
+            lambda: all(_state(session, f"{shown}/{each}") != "running" for each in answers),
+            "answers to end",
+            patience_s=240,
+        )
         states = Counter(_state(session, f"{shown}/{each}") for each in answers)
         outcome.must(set(states) == {"complete"}, f"answers are not whole: {states}")
         with contextlib.suppress(AssertionError):
-            until(lambda: not target.server.holds(clients), "the readers to be let go", READER_S + 30)
+            until(lambda: not target.server.holds(clients), "the readers to be let go", patience_s=READER_S + 30)
         outcome.refused = size - target.server.holds(clients)
         outcome.must(outcome.refused == size, "readers that read nothing are still connected")
     return outcome

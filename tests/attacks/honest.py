@@ -5,51 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import threading
 import time
-from types import TracebackType
 
 import requests
 
 from relay.sse import Decoder
+from tests.attacks.beside import Beside
 from tests.attacks.target import HONEST, Target
 
 TEXT = "What holds when others push? 能守得住嗎？"
 
 
-class Honest:
+class Honest(Beside):
     """One honest user, who asks one question after the other while it is entered; times are in seconds."""
 
     def __init__(self, target: Target) -> None:
+        super().__init__()
         self.firsts: list[float] = []
         self.problems: list[str] = []
         self._target = target
-        self._leave = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Honest:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._leave.set()
-        self._thread.join()
 
     def waited(self) -> str:
         """Write the median and the longest wait for the first event, in milliseconds."""
         return f"{1000 * statistics.median(self.firsts):.0f}, {1000 * max(self.firsts):.0f}" if self.firsts else "-"
 
-    def _run(self) -> None:
-        while not self.firsts or not self._leave.is_set():
+    def go_on(self) -> None:
+        """Ask once at least, and again and again."""
+        while not self.firsts or not self.leave.is_set():
             try:
                 with self._target.session(HONEST) as session:
                     self._ask(session)
             except (requests.RequestException, OSError, ValueError) as exc:
                 self.problems.append(f"honest: {exc}")
                 self.firsts.append(float("inf"))
-            self._leave.wait(0.02)
+            self.leave.wait(0.02)
 
     def _ask(self, session: requests.Session) -> None:
         began = time.monotonic()

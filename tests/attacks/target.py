@@ -7,15 +7,16 @@ import json
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import requests
 
+from tests import waiting
 from tests.attacks.model import MODEL
 from tests.servers import ROOT, Server, free_port
 
@@ -25,6 +26,7 @@ BODY_S = READER_S = 2.0
 PATIENCE_S = 30.0
 ANSWERS_AT_ONCE = 50
 AT_ONCE = 50
+until = partial(waiting.until, patience_s=PATIENCE_S)
 
 
 class Target:
@@ -125,14 +127,6 @@ def status_of(reply: bytes) -> int:
     """Read the status of a reply; 0 if the connection was closed without one."""
     first = reply.split(b" ", 2)
     return int(first[1]) if len(first) > 1 and first[1].isdigit() else 0
-
-
-def until(fact: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
-    """Wait until a function says yes."""
-    deadline = time.monotonic() + patience_s
-    while not fact():
-        assert time.monotonic() < deadline, f"waited {patience_s:g} s for {what}"
-        time.sleep(0.05)
 
 
 def _listens(port: int) -> bool:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from answers.answer import stream_of
 from answers.redis_scripts import lease
+from tests import waiting
 from tests.faults.upstream import MODEL, TEXT
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
@@ -27,6 +28,7 @@ SETTLES_S = 30.0
 ONE_MACHINE, TWO_MACHINES = "one machine", "two machines"
 HEARTBEAT_S = 1.0
 IDLE_S = 3.0  # silence in mid-answer after which the model server counts as lost
+until = partial(waiting.until, patience_s=SETTLES_S)
 
 
 class Upstream:
@@ -137,14 +139,6 @@ class Cluster:
         with contextlib.closing(journal):
             leases = dict(journal.execute("SELECT stream, owner FROM leases"))
         return [leases.get(stream_of(answer), "") for answer in answers]
-
-
-def until(fact: Callable[[], bool], what: str) -> None:
-    """Wait until a function says yes."""
-    deadline = time.monotonic() + SETTLES_S
-    while not fact():
-        assert time.monotonic() < deadline, f"waited {SETTLES_S:g} s for {what}"
-        time.sleep(0.05)
 
 
 def freeze(pids: list[int], seconds: float) -> None:
