@@ -1,7 +1,7 @@
 """Run every check, whatever fails, and close with one summary: `check.py [part ...]`.
 
-The Python tests and those in a browser run beside each other, since both wait most of the time; what a part says is
-shown when it has ended.
+The Python tests and those in a browser run beside each other, in two processes each, since they wait most of the time;
+what a part says is shown when it has ended.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def pytest(name: str, marked: str) -> Count:
     """Run the Python tests with or without a mark, and count them in the report that they leave."""
     report = RESULTS / f"{name}.xml"
     hang = ["-o", f"faulthandler_timeout={HANG_S}", "-o", "faulthandler_exit_on_timeout=true"]
-    status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}", *hang)
+    # File by file, for what the tests of one share, and as they stand: the many-tested are not the long ones.
+    divided = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}", *hang, *divided)
     suite = ET.parse(report).find("testsuite") if report.exists() else None
     suite = ET.Element("testsuite") if suite is None else suite
     tests, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ import pytest
 import requests
 import trustme
 
-from tests.fronts import KINDS, Front, front
+from tests.fronts import KINDS, TLS, Front, front
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TOKENS
 from tests.servers import Server, free_port
@@ -110,6 +111,23 @@ def read_until(response: requests.Response, text: str) -> str:
         got += (chunk := response.raw.read1(65536))
         assert chunk, got
     return got.decode()
+
+
+@pytest.mark.parametrize("kind", sorted(TLS))
+def test_over_http_2_tokens_pass_and_a_client_that_leaves_closes_its_upstream(
+    relaying: Fronts, upstream: MisbehavingServer, kind: str
+) -> None:
+    proxy, asked = relaying("silent"), len(upstream.requests)
+    command = ["curl", "-sSiN", "--http2", "--cacert", proxy.ca, "--json", '{"prompt": "x"}', f"{proxy.url}/talkeAbout"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
+        assert curl.stdout
+        got = b""
+        while TOKENS[1].encode() not in got:
+            got += (line := curl.stdout.readline())
+            assert line, got
+        assert got.startswith(b"HTTP/2 200") and TOKENS[2].encode() not in got
+        curl.kill()
+    assert upstream.wait_for_requests(asked + 1).closed.wait(30)
 
 
 def test_heartbeats_pass(relaying: Fronts) -> None:
