@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response
 
+from answers.accounts import Accounts
 from answers.attempts import Attempts
 from answers.channels import Channels
 from answers.completions import Completions
@@ -128,6 +129,8 @@ def make_services(settings: Settings, data_dir: Path, models: Catalog) -> Servic
     channels = Channels(journal, follower, settings, writer.tell)
     tell = partial(tell_of_answer, channels)
     producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
+    places = Places(database)
+    accounts = Accounts(usage, quotas, places, producers.measures, models.label)
     durable = Completions(producers.owner, journal, writer, follower, settings)
     return Services(
         settings=settings,
@@ -158,7 +161,8 @@ def make_services(settings: Settings, data_dir: Path, models: Catalog) -> Servic
         readers=Readers(journal, store, follower),
         usage=usage,
         quotas=quotas,
-        places=Places(database),
+        places=places,
+        accounts=accounts,
     )
 
 

@@ -171,9 +171,10 @@ class AdoptedTooOften(TalkaboutError):
 
 
 class UpstreamError(TalkaboutError):
-    """The model server could not do what was asked of it."""
+    """The model server could not do what was asked of it; `upstream` names it, where several could have been asked."""
 
     public = "The model server failed."
+    upstream = ""
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -208,11 +209,8 @@ class UpstreamRefused(UpstreamError):
         self.status = status
         self.retry_after = retry_after
         self.retriable = status in (429, 503)
-        self.public = (
-            "The prompt is longer than the model can take."
-            if too_long
-            else f"The model server refused the request (status {status})."
-        )
+        refused = f"The model server refused the request (status {status})."
+        self.public = "The prompt is longer than the model can take." if too_long else refused
 
 
 class UpstreamNotAStream(UpstreamError):

@@ -50,7 +50,7 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int, shape: Shape = brief, on
     lines = WholeLines(max_event_bytes)
     seen: deque[bytes] = deque(maxlen=BLOCKS_AT_THE_END)
     block = last = b""
-    size = 0
+    size, failure = 0, None
 
     def take(chunk: bytes) -> bool:
         nonlocal block, size
@@ -65,15 +65,16 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int, shape: Shape = brief, on
         while call.read(take):
             pipe.put(block)  # the reader is slow: it is waited for here, and not in the event loop
         if not has_ended((lines.rest, *reversed(seen))):  # the newest first: there it stands
-            raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
+            raise call.cut()
         last = lines.rest
     except TalkaboutError as error:
-        last = _error_event(shape(cause(error, pipe)), b"".join(seen)[-4:])
+        failure = cause(error, pipe)
+        last = _error_event(shape(failure), b"".join(seen)[-4:])
     finally:
         pipe.close(last)
         call.close()
         if on_end:
-            on_end(*tally.of_stream([*seen, lines.rest], size))
+            on_end(*tally.of_stream([*seen, lines.rest], size), failure)
 
 
 def read_whole(call: Call, max_bytes: int) -> bytes:

@@ -181,6 +181,7 @@ class RoutedCall(Call):
 
     def _note(self, error: UpstreamError) -> None:
         if self._entry and not self._said_all:
+            error.upstream = self._entry.upstream.name
             self._failed = True
             self._entry.failed(error)
             if isinstance(error, UpstreamRefused) and error.status < 500 and not is_down(error):

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-# Called when a completion has ended, however: the upstream's own count of the prompt's tokens and of the completion's,
-# None where it gave none, and about how many characters were written.
-OnEnd = Callable[[int | None, int | None, int], None]
+from relay.errors import TalkaboutError
+
+
+class OnEnd(Protocol):
+    """What is called when a completion has ended, however."""
+
+    def __call__(
+        self, prompt: int | None, completion: int | None, chars: int, error: TalkaboutError | None = None
+    ) -> None:
+        """Take the upstream's count of tokens, None where it gave none, about how many characters, and what failed."""
+
 
 _MOST = 10**12  # tokens; a count beyond it is none
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")

@@ -19,7 +19,7 @@ from relay import retries
 from relay.asking import SHORT_S, check, hides, is_streamed, time_for, written
 from relay.body import Reply, Take, ours, pieces, reply_of
 from relay.continuation import style_of
-from relay.errors import UpstreamError, UpstreamRefused, UpstreamUnreachable
+from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamUnreachable
 from relay.exchange import Template, exchange
 from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
 from relay.pool import Pool
@@ -187,6 +187,12 @@ class Call:
     def ended(self) -> bool:
         """Whether nothing more can come."""
         return self._reply is not None and self._reply.body.ended
+
+    def cut(self) -> UpstreamBroken:
+        """Make the error of a stream whose end came before the completion's."""
+        broken = UpstreamBroken("the stream ended without [DONE] and without a finish reason")
+        broken.upstream = self._upstream.name
+        return broken
 
     def stop(self) -> None:
         """End it, from any thread, at any moment; `open` and the iteration raise UpstreamStopped."""

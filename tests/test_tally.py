@@ -27,7 +27,7 @@ def told(server: MisbehavingServer, behaviour: str) -> tuple[int | None, int | N
     call = Upstream("test", f"{server.url}/{behaviour}").call(BODY)
     call.open()
     pipe = Pipe(max_bytes=1 << 24, reader_timeout_s=5, heartbeat_s=5)
-    passthrough.relay(call, pipe, 1 << 20, on_end=lambda *counts: said.append(counts))
+    passthrough.relay(call, pipe, 1 << 20, on_end=lambda *counts: said.append(counts[:3]))
     return said[0]
 
 

@@ -155,3 +155,25 @@ def test_an_answer_that_waits_for_a_slot_can_be_stopped(upstream_server: Misbeha
         states = [client.post(f"/api/answers/{answer}/stop").json["state"] for answer in reversed(answers)]
         assert states == ["stopped", "stopped"]
         until(lambda: (catalog.states()[0].running, catalog.states()[0].waiting) == (0, 0), "nobody to be left")
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("503-always", "upstream_refused"), ("cut-clean", "upstream_broken"), ("cut-mid-chunk", "upstream_broken")],
+)
+@pytest.mark.parametrize("asked", ["/talkeAbout", "/v1/chat/completions"])
+def test_a_relay_s_failure_is_counted_under_the_server_that_failed(
+    upstream_server: MisbehavingServer, tmp_path: Path, path: str, code: str, asked: str
+) -> None:
+    servers = {name: f"{upstream_server.url}/{kind}" for name, kind in (("first", "500"), ("second", path))}
+    file = configuration(tmp_path, **{name: f'url = "{url}"\nmodels = ["{MODEL}"]' for name, url in servers.items()})
+    with apps.browser(tmp_path, upstreams=file, upstream_retries=0) as client:
+
+        def errors(name: str) -> dict[str, int]:
+            return dict(apps.here(client).producers.measures.of(name, MODEL).errors)
+
+        body = {"prompt": "x", "stream": True, "messages": [{"role": "user", "content": "x"}]}
+        with client.post(asked, json=body) as response:
+            response.get_data()
+        until(lambda: errors("second") == {code: 1}, "the failure to be counted")
+        assert errors("first") == {}

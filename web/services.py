@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
 
+from answers.accounts import Accounts, Charged
 from answers.attempts import Attempts
 from answers.channels import Channels
 from answers.completions import Completions
@@ -29,12 +30,12 @@ from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tokens import Tokens
 from answers.tree import new_id
-from answers.usage import Spent, Usage
+from answers.usage import Usage
 from relay.access_settings import Networks
-from relay.attachments import estimate, estimate_of
+from relay.attachments import estimate
 from relay.catalog import Catalog
 from relay.chat import request_body
-from relay.errors import DatabaseError, Draining, NotFound, TooManyAnswers, UpstreamError
+from relay.errors import Draining, NotFound, TalkaboutError, TooManyAnswers
 from relay.limit_errors import LimitReached
 from relay.passthrough import Shape, brief, read_whole, relay
 from relay.pipe import Pipe, fill, to_reader
@@ -77,6 +78,7 @@ class Services:
     usage: Usage
     quotas: Quotas
     places: Places
+    accounts: Accounts
 
     def begin(
         self, caller: Caller, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None
@@ -140,11 +142,12 @@ class Services:
 
     def lines(self, caller: Caller, prompt: str, model: str | None) -> Stream:
         """Begin an answer as the upstream's own lines, for this request alone. Raises as `pass_on` and `charged` do."""
-        upstream, name = self.catalog.find(model)
+        route, name = self.catalog.find(model)
         body = request_body(name, [{"role": "user", "content": prompt}], self.settings.max_tokens)
         self._log_prompt(prompt)
-        with self.charged(caller, upstream, name, estimate(prompt)) as on_end:
-            return self.pass_on(upstream.call(body, user=caller.user), caller.user, on_end=on_end)
+        with self.charged(caller, route, name, estimate(prompt)) as charged:
+            on_end = self.counting(route, charged)
+            return self.pass_on(route.call(body, user=caller.user), caller.user, on_end=on_end)
 
     def pass_on(self, call: Call, user: str = "", shape: Shape = brief, on_end: OnEnd | None = None) -> Stream:
         """Ask for a streamed completion, to be passed on as it comes. Raises UpstreamError if that is refused."""
@@ -190,38 +193,20 @@ class Services:
         pipe.on_abandon(lambda _: call.stop())
         return self.streams.admit(pipe, user=user), pipe
 
-    @contextmanager
-    def charged(self, caller: Caller, upstream: Route, model: str, tokens: int) -> Iterator[OnEnd]:
-        """Charge a request that is no answer and begins in the block; what it yields counts it when it has ended.
+    def charged(self, caller: Caller, route: Route, model: str, tokens: int) -> AbstractContextManager[Charged]:
+        """Charge a request that is no answer and begins in the block; `tokens`: of its prompt, about."""
+        return self.accounts.charged(caller.user, caller.token, caller.limits, route, model, tokens)
 
-        `tokens`: of its prompt, about. What fails in the block costs nothing. Raises TooManyAnswers, LimitReached.
-        """
-        place = ExitStack()  # until it has ended
-        place.enter_context(self._place(caller, new_id()))
-        try:
-            with self._charging(caller, tokens) as charge:
+    def counting(self, route: Route, charged: Charged) -> OnEnd:
+        """Make what is called at the end of a request that was charged."""
+        account = charged.account
 
-                def count(prompt: int | None, completion: int | None, chars: int) -> None:
-                    place.close()
-                    if prompt is None or completion is None:
-                        spent = Spent(tokens, estimate_of(chars), estimated=True)
-                    else:
-                        spent = Spent(prompt, completion)
-                    self._spent(caller, model, spent, charge)
+        def on_end(prompt: int | None, completion: int | None, chars: int, error: TalkaboutError | None = None) -> None:
+            charged.leave()
+            self.accounts.count(account, prompt, completion, chars)
+            self.accounts.failed(route, account.model, error)
 
-                yield count
-        except BaseException as error:
-            place.close()
-            if isinstance(error, UpstreamError):
-                self.producers.measures.of(upstream.name, self.catalog.label(model)).errors[error.code] += 1
-            raise
-
-    def _spent(self, caller: Caller, model: str, spent: Spent, charge: Charge | None) -> None:
-        try:
-            self.usage.record(caller.user, caller.token, model, spent)
-            self.quotas.settle(charge, spent)
-        except DatabaseError as error:
-            log.warning("a request is not counted: %s", error)
+        return on_end
 
     def _log_prompt(self, prompt: str, **of: str) -> None:
         if self.settings.log_prompts:

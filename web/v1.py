@@ -60,9 +60,9 @@ def complete() -> Response:
     if wanted is not None and not isinstance(wanted, str):
         raise FieldError("model", "The field model must be a string.")
     here, caller = services(), current_caller()
-    upstream, name = here.catalog.find(wanted)
-    with here.charged(caller, upstream, name, prompt_tokens(body.get("messages"))) as count:
-        call, on_end = _asked(upstream, {**body, "model": name}, caller.user, count)
+    route, name = here.catalog.find(wanted)
+    with here.charged(caller, route, name, prompt_tokens(body.get("messages"))) as charged:
+        call, on_end = _asked(route, {**body, "model": name}, caller.user, here.counting(route, charged))
         try:
             if not streamed:
                 return _whole(call, caller.user, on_end)
@@ -113,18 +113,18 @@ def _whole(call: Call, user: str, on_end: OnEnd) -> Response:
     return response
 
 
-def _asked(upstream: Route, body: dict[str, Any], user: str, count: OnEnd) -> tuple[Call, OnEnd]:
+def _asked(route: Route, body: dict[str, Any], user: str, count: OnEnd) -> tuple[Call, OnEnd]:
     """Prepare a request for a model server, and what is to be done at its end.
 
     Where a server writes on for clients that have gone, the request has a name, by which it is given up.
     """
     request_id = new_id()
-    call = upstream.call(body, user=user, request_id=request_id)
+    call = route.call(body, user=user, request_id=request_id)
 
-    def give_up(prompt: int | None, completion: int | None, chars: int) -> None:
-        count(prompt, completion, chars)
+    def give_up(prompt: int | None, completion: int | None, chars: int, error: TalkaboutError | None = None) -> None:
+        count(prompt, completion, chars, error)
         if not call.ended:
-            upstream.abort(str(body["model"]), request_id)
+            route.abort(str(body["model"]), request_id)
 
     return call, give_up
 
