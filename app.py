@@ -12,6 +12,7 @@ from flask import Flask, Response
 from answers.accounts import Accounts
 from answers.attempts import Attempts
 from answers.channels import Channels
+from answers.chunks import Desk
 from answers.completions import Completions
 from answers.database import Database
 from answers.files import Files
@@ -127,11 +128,10 @@ def make_services(settings: Settings, data_dir: Path, models: Catalog) -> Servic
     follower = Follower(journal, settings)
     writer = Writer(journal, follower, settings.journal_pending_bytes)
     channels = Channels(journal, follower, settings, writer.tell)
-    tell = partial(tell_of_answer, channels)
-    producers = Producers(journal, store, writer, partial(ask, settings, models, store), tell)
-    places = Places(database)
-    accounts = Accounts(usage, quotas, places, producers.measures, models.label)
-    durable = Completions(producers.owner, journal, writer, follower, settings)
+    asking, tell = partial(ask, settings, models, store), partial(tell_of_answer, channels)
+    producers = Producers(journal, store, writer, asking, tell)
+    accounts = Accounts(usage, quotas, Places(database), producers.measures, models.label)
+    durable = Completions(Desk(f"{producers.owner}:completions", journal, writer, accounts, settings), models, follower)
     return Services(
         settings=settings,
         catalog=models,
@@ -161,7 +161,7 @@ def make_services(settings: Settings, data_dir: Path, models: Catalog) -> Servic
         readers=Readers(journal, store, follower),
         usage=usage,
         quotas=quotas,
-        places=places,
+        places=accounts.places,
         accounts=accounts,
     )
 

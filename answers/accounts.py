@@ -45,7 +45,7 @@ class Accounts:
     ) -> None:
         self._usage = usage
         self._quotas = quotas
-        self._places = places
+        self.places = places
         self._measures = measures
         self._label = label
 
@@ -58,7 +58,7 @@ class Accounts:
         Whoever has begun it counts it when it has ended, and gives its place back. Raises TooManyAnswers, LimitReached.
         """
         place = ExitStack()
-        place.enter_context(self._places.taken(token, limits.answers_at_once, new_id()))
+        place.enter_context(self.places.taken(token, limits.answers_at_once, new_id()))
         try:
             with self._quotas.charging(user, token, limits, tokens) as charge:
                 yield Charged(Account(user, token, model, tokens, charge), place.close)

@@ -6,24 +6,30 @@ A stream's name holds a digest of whose it is, so that under another user's name
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
-from answers.durable import LEASE_S, Durable
+from answers.asked import Asked, keep, kept
+from answers.chunks import Desk
+from answers.durable import Durable
 from answers.follow import Follower
-from answers.journal import Batch, Entry, Journal
-from answers.tree import is_id, new_id
-from answers.writer import Writer
-from relay.errors import Draining, NotFound, Overloaded, TalkaboutError, TooManyAnswers, UpstreamStopped
+from answers.journal import Batch, Entry
+from answers.pen import LEASE_S
+from answers.tree import is_id
+from relay.catalog import Catalog, UnknownModel
+from relay.errors import Draining, JournalError, NotFound, Overloaded, TalkaboutError, TooManyAnswers, UpstreamStopped
 from relay.loop import spawn
 from relay.passthrough import error_block, full
 from relay.pipe import Pipe
 from relay.reply_errors import EventsGone, WriterGone
-from relay.settings import Settings
+from relay.route import Route
 from relay.sse import PING
-from relay.tally import OnEnd
 from relay.upstream import Call
+
+log = logging.getLogger(__name__)
 
 STOPS = "completion-stops"  # the journal's stream of completions that are to be stopped, wherever they are written
 PREFIX = "completion:"
@@ -36,14 +42,15 @@ _LEAVING_S = 2.0
 
 
 class Completions:
-    """Begin, follow and stop durable completions; `owner` is the name under which this worker holds their leases."""
+    """Begin, follow and stop durable completions; `desk` is what they are written with here."""
 
-    def __init__(self, owner: str, journal: Journal, writer: Writer, follower: Follower, settings: Settings) -> None:
-        self._owner = f"{owner}:completions"  # which hands its answers over; these it brings to an end
-        self._journal = journal
-        self._writer = writer
+    def __init__(self, desk: Desk, catalog: Catalog, follower: Follower) -> None:
+        self._desk = desk
+        self._owner = desk.owner
+        self._journal = desk.journal
+        self._settings = desk.settings
+        self._catalog = catalog
         self._follower = follower
-        self._settings = settings
         self._running: dict[str, Durable] = {}
         self._lock = threading.Lock()
         self._draining = False
@@ -61,25 +68,20 @@ class Completions:
         if sum(each.user == user for each in running) >= self._settings.max_answers_per_user:
             raise TooManyAnswers(f"{self._settings.max_answers_per_user} are being written for this user")
 
-    def begin(self, user: str, call: Call, on_end: OnEnd) -> str:
-        """Write an opened call from now on, whoever reads it; return its id. Raises JournalError, and Draining."""
+    def begin(self, id: str, asked: Asked, route: Route, call: Call, leave: Callable[[], None]) -> None:
+        """Write an opened call from now on, whoever reads it. Raises JournalError, and Draining."""
         if self._draining:
             call.close()
             raise Draining("this worker is being replaced")
-        id_ = new_id()
-        stream = _stream(user, id_)
-        durable = Durable(id_, stream, user, call, on_end)
+        stream = _stream(asked.account.user, id)
         try:
             self._journal.take(stream, self._owner, LEASE_S)
+            keep(self._journal, stream, asked, self._settings.durable_request_bytes)
             self._journal.touch([stream])  # so that it is known before it has an entry
         except TalkaboutError:
             call.close()
             raise
-        with self._lock:
-            self._running[stream] = durable
-        self._writer.begin(stream, 0, durable.refuse)
-        spawn(partial(self._run, durable))
-        return id_
+        self._start(Durable(id, stream, asked, route, self._desk, call, leave=leave))
 
     def follow(self, user: str, id: str, after: int | None) -> Pipe | None:
         """Follow a completion from behind the seq `after`, None for the beginning; None if nothing can come.
@@ -123,28 +125,44 @@ class Completions:
             running[stream].refuse()
 
     def adopt(self, stream: str) -> None:
-        """End a completion whose worker is gone: what it had not said yet nobody knows."""
-        if not self._journal.take(stream, self._owner, LEASE_S):
+        """Go on with a completion whose worker is gone, or bring it to its end."""
+        if stream in self._running or not self._journal.take(stream, self._owner, LEASE_S):
             return
-        last = self._journal.bounds(stream)[1]
-        block = error_block(full(WriterGone("its worker is gone")), f"{stream.rpartition(':')[2]}:{last + 1}")
+        id_, last = stream.rpartition(":")[2], self._journal.bounds(stream)[1]
+        try:
+            if asked := kept(self._journal, stream):
+                route, _ = self._catalog.find(asked.account.model)
+                self._start(Durable(id_, stream, asked, route, self._desk, last=last))
+                return
+        except UnknownModel:
+            log.warning("completion %s: nobody has its model any more", id_)
+        block = error_block(full(WriterGone("its worker is gone")), f"{id_}:{last + 1}")
         self._journal.commit([Batch(stream, self._owner, [Entry(stream, last + 1, block, final=True)])])
 
     def drain(self, seconds: float) -> None:
-        """Give what is written here so much time, then end it, before this worker does."""
+        """Give what is written here so much time, then hand it over or end it, before this worker ends."""
         self._draining = True
         deadline = time.monotonic() + seconds
         for durable in self.running().values():
             durable.ended.wait(max(0.0, deadline - time.monotonic()))
         for durable in self.running().values():
-            durable.stop(Draining("this worker is being replaced"))
+            durable.hand_over()
         deadline = time.monotonic() + _LEAVING_S
         for durable in self.running().values():
             durable.ended.wait(max(0.0, deadline - time.monotonic()))
+        try:
+            self._journal.hand_over(self._owner)
+        except JournalError as error:
+            log.warning("completions are adopted only when their leases run out: %s", error)
+
+    def _start(self, durable: Durable) -> None:
+        with self._lock:
+            self._running[durable.stream] = durable
+        spawn(partial(self._run, durable))
 
     def _run(self, durable: Durable) -> None:
         try:
-            durable.run(self._owner, self._journal, self._writer, self._settings)
+            durable.run()
         finally:
             with self._lock:
                 del self._running[durable.stream]

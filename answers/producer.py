@@ -30,7 +30,7 @@ from relay.upstream import Call
 log = logging.getLogger(__name__)
 
 MAX_ADOPTIONS = 3
-_PAUSES_S = (0.1, 0.4, 1.0)
+PAUSES_S = (0.1, 0.4, 1.0)
 
 
 class Ask(NamedTuple):
@@ -220,7 +220,7 @@ class Producer:
         if tries > MAX_ADOPTIONS:
             return False
         log.warning("answer %s: %s; trying again", self.answer.answer, error)
-        self._wakes.wait(_PAUSES_S[tries - 1])
+        self._wakes.wait(PAUSES_S[tries - 1])
         return not self._left.is_set()
 
     def _flush(self) -> None:

@@ -72,6 +72,14 @@ class Settings(AccessSettings):
         16_777_216, "bytes", "Longest reply of a model server that is no stream (`/v1`).", low=1024, high=1 << 30
     )
 
+    durable_request_bytes: int = row(
+        262_144,
+        "bytes",
+        "Longest request of a durable completion (`/v1`) that is kept, for other workers to go on; 0: none is.",
+        low=0,
+        high=1 << 28,
+    )
+
     heartbeat_s: float = row(10.0, "seconds", "Silence after which a comment line is sent.", low=0.05, high=14)
     max_streams: int = row(500, "streams", "Open streams per worker; more get a 503.", low=1, high=100_000)
     reader_buffer_bytes: int = row(262_144, "bytes", "What may wait for one reader.", low=1024, high=1 << 28)

@@ -11,6 +11,7 @@ from typing import Any
 from flask import current_app
 
 from answers.accounts import Accounts, Charged
+from answers.asked import Asked
 from answers.attempts import Attempts
 from answers.channels import Channels
 from answers.completions import Completions
@@ -173,18 +174,19 @@ class Services:
         stream.leave()
         return body
 
-    def durable(self, call: Call, user: str, on_end: OnEnd) -> str:
-        """Ask for a streamed completion that outlives whoever reads it; return its id.
+    def durable(self, id: str, asked: Asked, route: Route, call: Call, leave: Callable[[], None]) -> None:
+        """Ask for a streamed completion that outlives whoever reads it.
 
         Raises UpstreamError if that is refused, and TooManyAnswers.
         """
+        user = asked.account.user
         self.recovery.start()
         self.completions.refuse_too_many(user)
         stream, pipe = self._admit(call, user)  # until it has an id, it ends with this request
         stream.before(call.open)
         pipe.close()
         try:
-            return self.completions.begin(user, call, on_end)
+            self.completions.begin(id, asked, route, call, leave)
         finally:
             stream.leave()
 

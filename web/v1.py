@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from answers.asked import Asked
 from answers.tree import new_id
 from relay import tally
 from relay.access_errors import AccessEnded
@@ -62,13 +63,14 @@ def complete() -> Response:
     here, caller = services(), current_caller()
     route, name = here.catalog.find(wanted)
     with here.charged(caller, route, name, prompt_tokens(body.get("messages"))) as charged:
-        call, on_end = _asked(route, {**body, "model": name}, caller.user, here.counting(route, charged))
+        id_, body = new_id(), {**body, "model": name}
+        call, on_end = _asked(route, body, caller.user, id_, here.counting(route, charged))
         try:
             if not streamed:
                 return _whole(call, caller.user, on_end)
             if not durable:
                 return here.pass_on(call, caller.user, full, on_end).response()
-            id_ = here.durable(call, caller.user, on_end)
+            here.durable(id_, Asked(charged.account, body), route, call, charged.leave)
         except _LEFT:
             on_end(None, None, 0)
             raise
@@ -113,18 +115,17 @@ def _whole(call: Call, user: str, on_end: OnEnd) -> Response:
     return response
 
 
-def _asked(route: Route, body: dict[str, Any], user: str, count: OnEnd) -> tuple[Call, OnEnd]:
+def _asked(route: Route, body: dict[str, Any], user: str, id_: str, count: OnEnd) -> tuple[Call, OnEnd]:
     """Prepare a request for a model server, and what is to be done at its end.
 
-    Where a server writes on for clients that have gone, the request has a name, by which it is given up.
+    Where a server writes on for clients that have gone, the request is given up by its id.
     """
-    request_id = new_id()
-    call = route.call(body, user=user, request_id=request_id)
+    call = route.call(body, user=user, request_id=id_)
 
     def give_up(prompt: int | None, completion: int | None, chars: int, error: TalkaboutError | None = None) -> None:
         count(prompt, completion, chars, error)
         if not call.ended:
-            route.abort(str(body["model"]), request_id)
+            route.abort(str(body["model"]), id_)
 
     return call, give_up
 
