@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 0.4
 _ORPHANS_AT_ONCE = 20
 _LEAVING_S = 1.0
+_FLUSH_LOOK_S = 0.01
 _SWEEP_S = 10.0
 
 
@@ -78,19 +79,13 @@ class Recovery:
         """Adopt no more: this worker will drain before long."""
         self._retiring = True
 
-    def drain(self) -> None:
-        """Hand every answer over to the other workers at once."""
+    def drain(self, seconds: float = 0.0) -> None:
+        """Hand every answer over to the other workers at once; completions get so much time to end before that."""
+        self._retiring = True
+        self._hand_over(self._flush)
+        self._completions.drain(seconds)  # whose leases are renewed meanwhile
         self._draining.set()
-        running = list(self._producers.running().values())
-        for producer in running:
-            producer.leave()
-        for producer in running:
-            producer.ended.wait(_LEAVING_S)
-        self._producers.writer.close()
-        try:
-            self._journal.hand_over(self._producers.owner)
-        except JournalError as error:
-            log.warning("answers are adopted only when their leases run out: %s", error)
+        self._hand_over(self._producers.writer.close)  # what was being adopted in that moment, too
 
     def adopt(self, stream: str) -> None:
         """Go on with an answer whose lease is ours now, or bring it to its end."""
@@ -104,6 +99,24 @@ class Recovery:
             self._give_up(row)
         else:
             self._producers.run(row, take_up(self._journal, row), adopted=True)
+
+    def _hand_over(self, write: Callable[[], None]) -> None:
+        running = list(self._producers.running().values())
+        for producer in running:
+            producer.leave()
+        for producer in running:
+            producer.ended.wait(_LEAVING_S)
+        write()
+        try:
+            self._journal.hand_over(self._producers.owner)
+        except JournalError as error:
+            log.warning("answers are adopted only when their leases run out: %s", error)
+
+    def _flush(self) -> None:
+        """Wait until nothing waits for the journal, but not for ever: what is lost of an answer is asked for again."""
+        deadline = time.monotonic() + _LEAVING_S
+        while self._producers.writer.backlog.bytes and time.monotonic() < deadline:
+            time.sleep(_FLUSH_LOOK_S)
 
     def _again_and_again(self, *tasks: Callable[[], None]) -> None:
         while not self._draining.wait(_LOOK_S):

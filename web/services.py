@@ -223,8 +223,7 @@ class Services:
     def drain(self) -> None:
         """Hand what this worker writes and whom it serves over to the other workers."""
         self.streams.refuse()
-        self.completions.drain(self.settings.drain_s)
-        self.recovery.drain()
+        self.recovery.drain(self.settings.drain_s)
         self.streams.drain()
         self.follower.close()
 
