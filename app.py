@@ -176,7 +176,7 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
     return Ask(
         lambda kept: upstream.call(body, kept, row.user, row.id),
         lambda: upstream.abort(name, row.id),
-        upstream.continues(),
+        upstream.continues,
         settings.max_event_bytes,
         settings.max_answer_chars,
         upstream.name,

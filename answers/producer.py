@@ -34,15 +34,15 @@ PAUSES_S = (0.1, 0.4, 1.0)
 
 
 class Ask(NamedTuple):
-    """How an answer's upstream is asked: `call(kept)` for what follows the kept text, in the `style` that it knows.
+    """How an answer's upstream is asked: `call(kept)` for what follows the kept text.
 
-    `abort` is for servers that write on when their client has gone; it raises nothing. `upstream` and `model` are for
-    whoever counts.
+    `style` tells how it goes on with one; it may wait for the server to say what it is. `abort` is for servers that
+    write on when their client has gone; it raises nothing. `upstream` and `model` are for whoever counts.
     """
 
     call: Callable[[str], Call]
     abort: Callable[[], None]
-    style: str
+    style: Callable[[], str]
     max_event_bytes: int
     max_chars: int
     upstream: str = ""
@@ -116,7 +116,7 @@ class Producer:
             self.ended.set()
 
     def _attempts(self, recovering: bool, adopted: bool) -> tuple[str, TalkaboutError | None]:
-        if adopted and self.answer.chars and self._ask.style == NONE:
+        if adopted and self.answer.chars and self._ask.style() == NONE:
             return "interrupted", UpstreamBroken("adopted, and this model server would begin anew")
         while True:
             try:
@@ -213,7 +213,7 @@ class Producer:
     def _may_go_on(self, error: TalkaboutError) -> bool:
         """Tell if asking again can help, and count it; a refusal before the first word is told at once."""
         begun = bool(self.answer.chars or self.answer.reasoning)
-        if isinstance(error, AnswerTooLong) or not begun or (self.answer.chars and self._ask.style == NONE):
+        if isinstance(error, AnswerTooLong) or not begun or (self.answer.chars and self._ask.style() == NONE):
             return False
         self._pen.hold()
         tries = self._adopted()

@@ -65,6 +65,7 @@ class Catalog:
         """
         preferred, wanted = self.entries[0], model or self.default()
         if wanted == self._default:
+            preferred.meet()
             return Route(wanted, self._with_default, self._gate), wanted
         self._look()
         for entry in self.entries:

@@ -68,6 +68,16 @@ class Entry:
         """Have the list asked for again if it is old, or not there, and wait for nothing."""
         if self.known is None:
             self._ask_again_after(_REMEMBER_S if self._answers and self._listed else _REMEMBER_ALIVE_S)
+        else:
+            self.meet()
+
+    def meet(self) -> None:
+        """Have it asked, until it has answered, whose it is and which of its models take images; wait for nothing.
+
+        Not one of our own, which has nothing more to say; it may still be starting.
+        """
+        if not (self._heard or self.spare or self.upstream.patience_s):
+            self._ask_again_after(_REMEMBER_S)
 
     def wait(self, seconds: float) -> None:
         """Wait for its first answer, for so long at most; not where its models are known."""

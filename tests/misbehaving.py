@@ -82,6 +82,16 @@ class MisbehavingServer:
         self._wait(lambda: len(self.requests) >= count, f"{count} requests")
         return self.requests[count - 1]
 
+    @property
+    def completions(self) -> list[Request]:
+        """Those of the requests that are for a completion: beside them a server is asked what it is."""
+        return [request for request in self.requests if request.path.endswith("/completions")]
+
+    def wait_for_completions(self, count: int = 1) -> Request:
+        """Wait until so many completions have been asked for; give the last of them."""
+        self._wait(lambda: len(self.completions) >= count, f"{count} completions")
+        return self.completions[count - 1]
+
     def wait_for_closed(self, count: int = 1) -> list[Request]:
         """Wait until the client was seen to close under so many requests; give those."""
         self._wait(lambda: len(self._closed()) >= count, f"{count} closed connections")

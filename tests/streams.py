@@ -54,11 +54,11 @@ def ask_and_leave(
         f"Content-Length: {len(data)}",
     ]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    asked = len(upstream.requests)
+    asked = len(upstream.completions)
     with contextlib.ExitStack() as connection:
         client = connection.enter_context(socket.create_connection(("127.0.0.1", port)))
         if tls:
             client = connection.enter_context(tls.wrap_socket(client, server_hostname="localhost"))
         client.sendall("\r\n".join([*lines, "", ""]).encode() + data)
-        upstream.wait_for_requests(asked + 1)
+        upstream.wait_for_completions(asked + 1)
         return time.monotonic()

@@ -192,8 +192,7 @@ def test_xinference_is_told_to_give_a_stopped_answer_up(
         next(event for event in follow(server, answer) if event.event == "message")
         requests.post(f"{server.url}/api/answers/{answer}/stop", timeout=20)
     paths = [request.path for request in upstream_server.requests]
-    asked = next(request for request in upstream_server.requests if request.path.endswith("/completions"))
-    assert asked.json["request_id"] == answer
+    assert upstream_server.completions[0].json["request_id"] == answer
     assert f"/xinference/v1/models/mock/requests/{answer}/abort" in paths
 
 
@@ -205,7 +204,7 @@ def test_an_answer_that_breaks_off_again_and_again_is_settled(
         answer = begin(server)
         done = json.loads(list(follow(server, answer))[-1].data)
         shown = show(server, answer)
-    asked = [request for request in upstream_server.requests if request.path.endswith("/completions")]
+    asked = upstream_server.completions
     assert (done["state"], shown["state"], len(asked)) == ("interrupted", "interrupted", 4)
     assert asked[1].json["messages"][-1] == {"role": "assistant", "content": TEXT}
 

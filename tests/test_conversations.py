@@ -323,7 +323,7 @@ def test_the_model_server_is_asked_as_the_conversation_says(
         made = client.post(API, json=given).json
         row = here(client).begin(Caller(owner(client)), "x", "mock", conversation=made["id"])
         list(here(client).readers.follow(row, 0))
-    body = orjson.loads(upstream_server.requests[-1].body)
+    body = orjson.loads(upstream_server.completions[-1].body)
     prompt = {"role": "user", "content": "x"}
     said = [{"role": "system", "content": asked["system"]}, prompt] if "system" in asked else [prompt]
     assert body["messages"] == said
@@ -337,7 +337,7 @@ def test_the_operator_s_bound_on_an_answer_holds_for_what_was_set_before(
         made = here(client).store.conversations.create(owner(client), max_tokens=64)
         row = here(client).begin(Caller(made.user), "x", "mock", conversation=made.id)
         list(here(client).readers.follow(row, 0))
-    assert orjson.loads(upstream_server.requests[-1].body)["max_tokens"] == 10
+    assert orjson.loads(upstream_server.completions[-1].body)["max_tokens"] == 10
 
 
 def test_what_was_deleted_can_be_brought_back_as_it_was(client: FlaskClient, made: dict[str, Any]) -> None:

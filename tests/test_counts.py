@@ -122,7 +122,7 @@ def test_a_token_of_an_answer_is_parsed_encoded_written_and_sent_once(
     pipe.outlet = outlet
     reader = Task(lambda: list(pipe))
     call: Any = Script(client, pipe, counts)
-    ask = Ask(lambda kept: call, lambda: None, "none", 1 << 20, 1 << 20)
+    ask = Ask(lambda kept: call, lambda: None, lambda: "none", 1 << 20, 1 << 20)
     Producer(pen, ask, lambda: 1, lambda pen, state, error, ms: pen.end(state, error)).run(recovering=False)
     reader.outcome()
     follower.close()

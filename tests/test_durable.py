@@ -144,7 +144,7 @@ def test_it_goes_on_when_its_reader_goes_and_stops_when_that_is_said(
 ) -> None:
     for _ in range(4):  # on either worker
         id_, got = begin(server, "endless", 2)
-        asked = upstream.requests[-1]
+        asked = upstream.completions[-1]
         rest = ThreadPoolExecutor(1).submit(follow, server, id_, got[-1].id)
         said_at = time.monotonic()
         stopped = requests.post(f"{server.url}{PATH}/{id_}/stop", headers=ADA, timeout=30)
@@ -156,7 +156,7 @@ def test_it_goes_on_when_its_reader_goes_and_stops_when_that_is_said(
 
 def test_it_is_stopped_when_nobody_has_read_it_for_long(server: Server, upstream: MisbehavingServer) -> None:
     id_, _ = begin(server, "endless", 2)
-    assert upstream.requests[-1].closed.wait(20)
+    assert upstream.completions[-1].closed.wait(20)
     assert error(follow(server, id_)[-1]) == "upstream_stopped"
 
 
@@ -189,7 +189,7 @@ def test_who_leaves_before_the_headers_leaves_nothing_behind(server: Server, ups
     with pytest.raises(requests.Timeout):
         requests.post(server.url + PATH, json=body("slow-headers"), headers={**ADA, **DURABLE}, timeout=0.3)
     left = time.monotonic()
-    last = upstream.requests[-1]
+    last = upstream.completions[-1]
     assert last.closed.wait(10) and last.closed_at - left < SOON_S
 
 

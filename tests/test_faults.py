@@ -5,23 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import socket
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
-from answers.pen import LEASE_S
 from relay.sse import Event
 from tests.faults.cluster import Cluster
 from tests.faults.faults import FAULTS, Fault, try_out
 from tests.faults.readers import Reader
 from tests.faults.trial import Row, Verdict, difference
-from tests.servers import Server
 
 ANSWERS = 4
 DELAY_MS = 8
@@ -99,13 +93,3 @@ def test_a_row_with_one_answer_that_is_not_whole_is_not_good(wrong: dict[str, An
     good = Verdict(ANSWER, lost=0, doubled=0, hanging=False, asked=2, resets=0, went_on_s=0.0, problems=[])
     assert Row("", "", 2, [good]).is_good
     assert not Row("", "", 2, [good, replace(good, **wrong)]).is_good
-
-
-def test_an_answer_that_takes_longer_to_begin_than_a_lease_lasts_is_adopted_by_nobody(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        upstream = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with Server(tmp_path, 2, TALKABOUT_UPSTREAM_URL=upstream, TALKABOUT_MODEL="m") as server:
-            began = time.monotonic()
-            assert requests.post(f"{server.url}/api/answers", json={"prompt": "x"}, timeout=30).status_code == 202
-            assert time.monotonic() - began > LEASE_S  # asked which model server it is, it says nothing
-    assert "adopted" not in server.log.read_text()

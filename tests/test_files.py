@@ -61,7 +61,7 @@ def ask(client: FlaskClient, prompt: str, *ids: str, **more: str) -> Any:
 
 
 def read_by_the_model(server: MisbehavingServer) -> list[Any]:
-    return [message["content"] for message in orjson.loads(server.requests[-1].body)["messages"]]
+    return [message["content"] for message in orjson.loads(server.completions[-1].body)["messages"]]
 
 
 def kept(database: Database) -> int:

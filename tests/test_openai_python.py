@@ -34,7 +34,7 @@ def ai(openai_server: Server) -> Iterator[OpenAI]:
 
 def closed(openai_upstream: MisbehavingServer, since: float) -> None:
     """Check that the upstream's last request was closed soon after a moment."""
-    last = openai_upstream.requests[-1]
+    last = openai_upstream.completions[-1]
     assert last.closed.wait(10)
     assert last.closed_at - since < SOON_S
 
@@ -88,7 +88,7 @@ def test_it_reads_calls_of_tools_reasoning_logprobs_and_two_choices(ai: OpenAI) 
 def test_it_parses_what_has_a_schema(ai: OpenAI, openai_upstream: MisbehavingServer) -> None:
     parsed = ai.chat.completions.parse(model="parsed", messages=ASKED, response_format=Person)
     assert parsed.choices[0].message.parsed == Person(name="Ada", age=36)
-    assert openai_upstream.requests[-1].json["response_format"]["json_schema"]["name"] == "Person"
+    assert openai_upstream.completions[-1].json["response_format"]["json_schema"]["name"] == "Person"
     with ai.chat.completions.stream(model="parsed", messages=ASKED, response_format=Person) as stream:
         assert stream.get_final_completion().choices[0].message.parsed == Person(name="Ada", age=36)
 
@@ -136,9 +136,9 @@ def test_giving_up_before_the_answer_closes_the_upstream(
 def test_a_cancelled_task_closes_the_upstream(openai_server: Server, openai_upstream: MisbehavingServer) -> None:
     async def begin_and_cancel() -> float:
         async with AsyncOpenAI(base_url=f"{openai_server.url}/v1", api_key="sk-none", max_retries=0) as ai:
-            asked = len(openai_upstream.requests)
+            asked = len(openai_upstream.completions)
             task = asyncio.create_task(ai.chat.completions.create(model="slow-whole", messages=ASKED))
-            await asyncio.to_thread(openai_upstream.wait_for_requests, asked + 1)
+            await asyncio.to_thread(openai_upstream.wait_for_completions, asked + 1)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             return time.monotonic()
@@ -169,9 +169,9 @@ def test_it_tries_again_when_it_is_told_to(
     openai_server: Server, openai_upstream: MisbehavingServer, model: str
 ) -> None:
     ai = OpenAI(base_url=f"{openai_server.url}/v1", api_key="sk-none", max_retries=1)
-    asked = len(openai_upstream.requests)
+    asked = len(openai_upstream.completions)
     assert ai.chat.completions.create(model=model, messages=ASKED).choices[0].message.content == TEXT
-    assert len(openai_upstream.requests) == asked + 2
+    assert len(openai_upstream.completions) == asked + 2
 
 
 def test_it_raises_what_breaks_a_stream_off(ai: OpenAI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from answers.answer import stream_of
 from answers.pen import LEASE_S
 from answers.producers import STOPS
 from answers.store import AnswerRow
+from relay.asking import SHORT_S
 from relay.errors import Conflict, Draining
 from relay.settings import Settings
 from tests.apps import client
 from tests.misbehaving import MisbehavingServer
-from tests.misbehaviours import TEXT
+from tests.misbehaviours import LISTS, MODEL, TEXT
 from tests.waiting import until
 from web.callers import Caller
 from web.services import Services
@@ -95,9 +97,38 @@ def test_a_model_server_that_would_begin_anew_is_not_asked_by_who_adopts(
         there.recovery.start()
         until(lambda: state_of(there, row) != "running")
         shown = there.store.answer(row.id)
-    asked = [request for request in upstream_server.requests if request.path.endswith("/completions")]
+    asked = upstream_server.completions
     assert shown and (shown.state, shown.error, len(asked)) == ("interrupted", "upstream_broken", 1)
     assert shown.content and TEXT.startswith(shown.content)
+
+
+def test_an_answer_begins_and_ends_before_its_server_says_what_it_is(
+    tmp_path: Path, upstream_server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LISTS, "normal", LISTS["slow-list"])
+    url = f"{upstream_server.url}/normal"
+    with client(Settings(data_dir=tmp_path, upstream_url=url, model=MODEL, embedded_model=False)) as one:
+        here = one.application.extensions["talkabout"]
+        began = time.monotonic()
+        row = here.begin(Caller("user"), "x", None)
+        until(lambda: state_of(here, row) != "running")
+        assert state_of(here, row) == "complete" and time.monotonic() - began < SHORT_S
+
+
+def test_an_answer_that_takes_longer_to_take_up_than_a_lease_lasts_is_adopted_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"  # asked for its list, twice, it says nothing
+        settings = Settings(data_dir=tmp_path, upstream_url=url, first_byte_timeout_s=1.5, embedded_model=False)
+        with client(settings) as one, client(settings) as other:
+            here, there = (each.application.extensions["talkabout"] for each in (one, other))
+            row, _ = here.store.begin("user", "x", "m")
+            here.journal.take(stream_of(row.id), "gone", 0.0)
+            began = time.monotonic()
+            for worker in (here, there):
+                worker.recovery.start()
+            until(lambda: state_of(here, row) == "failed")
+            assert time.monotonic() - began > LEASE_S
+            assert here.store.adopted(row.id) == 2  # counted for the second time, now
 
 
 @pytest.mark.parametrize("both_here", [True, False])

@@ -146,9 +146,9 @@ def test_no_stream_is_compressed_for_a_client_that_would_take_it(relaying: Front
 def test_a_client_that_leaves_closes_a_silent_upstream(
     relaying: Fronts, upstream: MisbehavingServer, behaviour: str
 ) -> None:
-    proxy, asked = relaying(behaviour), len(upstream.requests)
+    proxy, asked = relaying(behaviour), len(upstream.completions)
     left_at = ask_and_leave(proxy.port, "/talkeAbout", {"prompt": "x"}, {}, upstream, proxy.tls)
-    ours = upstream.wait_for_requests(asked + 1)
+    ours = upstream.wait_for_completions(asked + 1)
     assert ours.closed.wait(30)
     assert ours.closed_at - left_at < PROMISED_S + BUSY_MACHINE_S
 
@@ -182,7 +182,7 @@ def test_bodies_come_whole_up_to_the_limits_of_the_server(relaying: Fronts, upst
     proxy = relaying("silent")
     upstream.release()
     assert proxy.ask("POST", "/talkeAbout", json={"prompt": prompt}).ok
-    assert upstream.requests[-1].json["messages"][-1]["content"] == prompt
+    assert upstream.completions[-1].json["messages"][-1]["content"] == prompt
     assert proxy.ask("POST", "/talkeAbout", json={"prompt": prompt * 4}).status_code == 413
     nine = proxy.ask("POST", "/api/files", files={"file": ("long.txt", b"x\n" * (9 * MIB // 2))})
     assert (nine.status_code, nine.json()["code"]) == (422, "too_much_text"), nine.text
@@ -298,14 +298,14 @@ def test_a_question_that_a_dying_server_has_had_is_asked_of_no_other(
     kind: str, pair: list[Server], upstream: MisbehavingServer, authority: trustme.CA, tmp_path: Path
 ) -> None:
     upstream.released.clear()
-    asked = len(upstream.requests)
+    asked = len(upstream.completions)
     with front(kind, tmp_path / "proxy", authority, *pair) as proxy, ThreadPoolExecutor(2) as pool:
         answers = []
         for each in (1, 2):  # the second goes to the server that has nothing to do
             answers.append(pool.submit(proxy.ask, "POST", "/talkeAbout", json={"prompt": "x"}))
-            upstream.wait_for_requests(asked + each)
+            upstream.wait_for_completions(asked + each)
         os.kill(pair[0].workers()[0], signal.SIGKILL)
         until(lambda: any(answer.done() for answer in answers), "the end of one")
         upstream.release()
         assert sorted(answer.result(30).status_code for answer in answers) == [200, 502]
-    assert len(upstream.requests) == asked + 2
+    assert len(upstream.completions) == asked + 2

@@ -204,9 +204,9 @@ def test_each_server_is_asked_for_its_own_name_and_told_only_what_it_knows(
         call.open()
         call.close()
     found.abort(name, "r-1")
-    first = next(request.json for request in upstream_server.requests if request.path.endswith("completions"))
+    first = upstream_server.completions[0].json
     assert (first["model"], first["request_id"], first["logit_bias"]) == (MODEL, "r-1", {"5": 1})
-    second = other_server.requests[0].json
+    second = other_server.completions[0].json
     assert second["model"] == "vendor/Fast-7B:latest" and "request_id" not in second
     assert upstream_server.requests[-1].path == f"/xinference/v1/models/{MODEL}/requests/r-1/abort"
 

@@ -87,8 +87,8 @@ def test_sighup_reads_the_file_again_and_a_broken_one_changes_nothing(
         assert settled(server)["content"] == TEXT
         configuration(tmp_path, second=f'url = "{upstream_server.url}/crlf"\nkey = "{KEY}"\nmodels = ["{MODEL}"]')
         reload()
-        assert settled(server)["content"] == TEXT and upstream_server.requests[-1].path.startswith("/crlf/")
-        assert upstream_server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+        assert settled(server)["content"] == TEXT and upstream_server.completions[-1].path.startswith("/crlf/")
+        assert upstream_server.completions[-1].headers["authorization"] == f"Bearer {KEY}"
 
         configuration(tmp_path, third=f'url = "{upstream_server.url}/normal"\nkey = "{KEY}"\nweight = "{KEY}"')
         reload()
@@ -100,7 +100,7 @@ def test_sighup_reads_the_file_again_and_a_broken_one_changes_nothing(
         for worker in killed:
             os.kill(worker, signal.SIGKILL)
         until(lambda: not set(killed) & set(server.workers()) and server.answers(), "workers in their place")
-        assert settled(server)["content"] == TEXT and upstream_server.requests[-1].path.startswith("/crlf/")
+        assert settled(server)["content"] == TEXT and upstream_server.completions[-1].path.startswith("/crlf/")
         environs = [Path(f"/proc/{worker}/environ").read_bytes() for worker in server.workers()]
         assert not any(KEY.encode() in environ for environ in environs) and not says(KEY)
 
@@ -141,7 +141,7 @@ def test_a_prompt_that_cannot_fit_is_the_prompt_s_fault(
     with apps.browser(tmp_path, upstreams=file) as client:
         refused = client.post(path, json={"prompt": "x" * 81, "name": "x" * 81})
         assert (refused.status_code, refused.json["detail"]) == (422, "The prompt is longer than the model can take.")
-        assert upstream_server.requests == []
+        assert upstream_server.completions == []
 
 
 def test_an_answer_that_waits_for_a_slot_can_be_stopped(upstream_server: MisbehavingServer, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_a_model_that_is_nowhere_is_told_without_what_the_server_says(server: Mi
 def test_a_prompt_that_vllm_finds_too_long_goes_nowhere_else(server: MisbehavingServer, path: str) -> None:
     error = refusal(Catalog([entry(server, path, "m"), entry(server, "normal", "m")]), "m")
     assert isinstance(error, UpstreamRefused) and error.public == "The prompt is longer than the model can take."
-    assert len(server.requests) == 1
+    assert len(server.completions) == 1
 
 
 @pytest.mark.parametrize(("path", "said"), [("xinference-overflow", XINFERENCE_FAILED), ("vllm-dies", "EngineCore")])
@@ -215,4 +215,4 @@ def test_an_error_in_an_event_fails_the_answer_whatever_its_shape(
     error = refusal(Catalog([entry(server, path, "m"), entry(server, "normal", "m")]), "m")
     assert isinstance(error, UpstreamFailed) and said in str(error)
     assert error.public == "The model server reported an error."
-    assert len(server.requests) == 1
+    assert len(server.completions) == 1
