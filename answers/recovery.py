@@ -23,6 +23,7 @@ from answers.producer import MAX_ADOPTIONS
 from answers.producers import RENEWED_AT_ONCE, STOPS, Producers
 from answers.pruning import Pruning
 from answers.store import AnswerRow
+from relay.catalog import UnknownModel
 from relay.errors import AdoptedTooOften, JournalError, TalkaboutError, UpstreamStopped
 
 log = logging.getLogger(__name__)
@@ -96,9 +97,12 @@ class Recovery:
         elif row.state != "running":
             self._end(row)
         elif self._producers.store.adopted(answer) > MAX_ADOPTIONS:
-            self._give_up(row)
+            self._give_up(row, AdoptedTooOften(f"{MAX_ADOPTIONS} times"))
         else:
-            self._producers.run(row, take_up(self._journal, row), adopted=True)
+            try:
+                self._producers.run(row, take_up(self._journal, row), adopted=True)
+            except UnknownModel as error:
+                self._give_up(row, error)
 
     def _hand_over(self, write: Callable[[], None]) -> None:
         running = list(self._producers.running().values())
@@ -199,6 +203,8 @@ class Recovery:
                     self.adopt(stream)
         except TalkaboutError as error:
             log.warning("%s is not adopted: %s", stream, error)
+        except Exception:  # the edge of one adoption
+            log.exception("%s is not adopted", stream)
 
     def _end(self, row: AnswerRow) -> None:
         """Write the terminal event that a killed worker has left out, if it has."""
@@ -211,10 +217,9 @@ class Recovery:
         note_end(pen.answer, row)
         pen.end(row.state)
 
-    def _give_up(self, row: AnswerRow) -> None:
+    def _give_up(self, row: AnswerRow, why: TalkaboutError) -> None:
         pen = self._take_up(row)
-        state = "interrupted" if pen.answer.chars else "failed"
-        self._producers.settle(pen, state, AdoptedTooOften(f"{MAX_ADOPTIONS} times"))
+        self._producers.settle(pen, "interrupted" if pen.answer.chars else "failed", why)
 
     def _take_up(self, row: AnswerRow) -> Pen:
         pen = self._producers.pen(take_up(self._journal, row))
