@@ -106,14 +106,19 @@ class Quotas:
 
     def settle(self, charge: Charge | None, spent: Spent) -> None:
         """Charge what a request has cost in the end instead of what was thought, once."""
-        if charge:
+        if charge and charge["tokens"]:
             self._database.write(lambda transaction: settle(transaction, charge, spent))
             charge["tokens"] = {}
 
     def give_back(self, charge: Charge | None, kept: Charge | None = None) -> None:
-        """Charge no tokens for what runs under the charge `kept`, if that is another one; raise nothing."""
+        """Charge no tokens where nothing runs under this charge, and nothing at all if `kept` is what it runs under.
+
+        Raises nothing.
+        """
         try:
-            if charge != kept:
+            if charge and kept and charge != kept:
+                self._database.write(lambda transaction: _undo(transaction, charge))
+            elif charge != kept:
                 self.settle(charge, Spent(0, 0))
         except DatabaseError as error:
             log.warning("tokens are not given back: %s", error)
@@ -143,7 +148,8 @@ class Quotas:
         if refused:
             raise LimitReached(*refused)
         charged = {name: cost for name, cost in costs.items() if name in _OF_TOKENS}
-        return {"to": subject, "tokens": charged, "id": secrets.token_hex(8)} if charged else None
+        requests = [name for name in costs if name not in _OF_TOKENS]
+        return {"to": subject, "tokens": charged, "requests": requests, "id": secrets.token_hex(8)}
 
 
 def settle(transaction: Transaction, charge: Charge, spent: Spent) -> None:
@@ -151,6 +157,14 @@ def settle(transaction: Transaction, charge: Charge, spent: Spent) -> None:
     for name, thought in charge["tokens"].items():
         more = {"cost": spent.prompt + spent.completion - thought, "now_period": _period(_PERIODS_S[name])}
         _CORRECT.run(transaction, whose=charge["to"], which=name, **more)
+
+
+def _undo(transaction: Transaction, charge: Charge) -> None:
+    """Charge nothing for a request that was made a second time."""
+    settle(transaction, charge, Spent(0, 0))
+    for name in charge["requests"]:
+        asked = {"cost": -1, "now_period": _period(_PERIODS_S[name])}
+        _CORRECT.run(transaction, whose=charge["to"], which=name, **asked)
 
 
 def _take(

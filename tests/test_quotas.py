@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -283,3 +284,29 @@ def test_a_database_that_goes_does_not_hide_what_has_failed(
             gone.setattr(database, method, away)
             raise NotFound
     assert refused(quotas, user, 1)[0] == "tokens_per_day"
+
+
+def test_a_request_that_was_made_twice_is_charged_once(database: Database, user: str, clock: Clock) -> None:
+    quotas = Quotas(database, Limits(requests_per_minute=2, tokens_per_day=10))
+    with quotas.charging(user, "", FREE, 5) as first, quotas.charging(user, "", FREE, 5) as again:
+        quotas.give_back(again, first)
+    ask(quotas, user, 5)
+    assert refused(quotas, user)[0] == "requests_per_minute"
+
+
+def test_with_a_limit_used_up_the_same_answer_can_be_asked_for_twice_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"prompt": "x", "answer": str(uuid.uuid4())}
+    with browser(tmp_path, limit_requests_per_minute=1) as made:
+        worker, user = here(made), owner(made)
+
+        def go_on(_seconds: float) -> None:
+            worker.store.begin(user, "x", "poem", answer=asked["answer"])
+
+        with worker.quotas.charging(user, "", FREE, 1):  # as the first has been, whose answer does not yet stand
+            monkeypatch.setattr("web.services.time", SimpleNamespace(sleep=go_on))
+            assert made.post("/api/answers", json=asked).status_code == 202
+        monkeypatch.undo()
+        assert made.post("/api/answers", json={"prompt": "x"}).status_code == 429
+        assert made.post("/api/answers", json=asked).status_code == 202

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ from web.news import tell_of_answer
 from web.streams import Source, Stream, Streams
 
 log = logging.getLogger(__name__)
+
+_COMES_WITHIN_S = (0.05, 0.2)
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,20 @@ class Services:
             with self._place(caller, where[2]), self._charging(caller, estimate(prompt) + of_files, where[2]) as charge:
                 row = self.producers.begin(caller.user, prompt, name, *where, caller.token, charge)
         except (TooManyAnswers, LimitReached, UpstreamBusy):
-            if given and self.store.answer(given):  # the same was asked for at the same moment
+            if given and self._comes(given):
                 return self.begin(caller, prompt, model, files, **more)
             raise
         self.quotas.give_back(charge, row.charged)
         tell_of_answer(self.channels, row, "changed" if more.get("conversation") else "created")
         return row
+
+    def _comes(self, answer: str) -> bool:
+        """Tell if an answer is there, or is about to be: the same may have been asked for at the same moment."""
+        for pause_s in _COMES_WITHIN_S:
+            if self.store.answer(answer):
+                return True
+            time.sleep(pause_s)
+        return self.store.answer(answer) is not None
 
     def go_on(self, caller: Caller, row: AnswerRow) -> AnswerRow:
         """Take an answer up again where its text ends.
