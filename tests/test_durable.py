@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -225,30 +224,11 @@ def test_what_is_not_kept_any_more_is_said(upstream_server: MisbehavingServer, t
         assert asking.get(events_of, headers={"Last-Event-ID": last}).status_code == 204
 
 
-def kill_the_writer(server: Server) -> list[Event]:
-    """Kill every worker while a completion is written, and read that from its beginning."""
-    id_, got = begin(server, "silent", 2, Authorization="")
-    for pid in server.workers():
-        os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while not server.answers():
-        assert time.monotonic() < deadline
-    said = follow(server, id_, who={})
-    assert said[:2] == got
-    return said
-
-
-def test_a_killed_worker_s_completion_ends_with_an_error(upstream: MisbehavingServer, tmp_path: Path) -> None:
-    with Server(tmp_path, workers=2, **settings(upstream)) as server:
-        assert error(kill_the_writer(server)[-1]) == "writer_gone"
-
-
 def test_the_same_over_redis(upstream: MisbehavingServer, tmp_path: Path, redis: RedisServer) -> None:
     with Server(tmp_path, workers=2, **settings(upstream), TALKABOUT_JOURNAL_URL=redis.url) as server:
         id_, got = begin(server, "pausing", 3, Authorization="")
         rest = follow(server, id_, got[-1].id, who={})
         assert [event.data for event in (*got, *rest)] == [e.data for e in Decoder().feed(b"".join(events()))]
-        assert error(kill_the_writer(server)[-1]) == "writer_gone"
 
 
 def test_a_server_that_ends_says_so_to_whoever_reads(upstream: MisbehavingServer, tmp_path: Path) -> None:
