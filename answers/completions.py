@@ -128,16 +128,18 @@ class Completions:
         """Go on with a completion whose worker is gone, or bring it to its end."""
         if stream in self._running or not self._journal.take(stream, self._owner, LEASE_S):
             return
-        id_, last = stream.rpartition(":")[2], self._journal.bounds(stream)[1]
+        id_, last, asked = stream.rpartition(":")[2], self._journal.bounds(stream)[1], kept(self._journal, stream)
         try:
-            if asked := kept(self._journal, stream):
+            if asked:
                 route, _ = self._catalog.find(asked.account.model)
                 self._start(Durable(id_, stream, asked, route, self._desk, last=last))
                 return
         except UnknownModel:
             log.warning("completion %s: nobody has its model any more", id_)
         block = error_block(full(WriterGone("its worker is gone")), f"{id_}:{last + 1}")
-        self._journal.commit([Batch(stream, self._owner, [Entry(stream, last + 1, block, final=True)])])
+        refused = self._journal.commit([Batch(stream, self._owner, [Entry(stream, last + 1, block, final=True)])])
+        if asked and not refused:
+            self._desk.accounts.count(asked.account, None, None, 0)
 
     def drain(self, seconds: float) -> None:
         """Give what is written here so much time, then hand it over or end it, before this worker ends."""

@@ -192,6 +192,7 @@ def test_one_whose_record_nobody_can_read_or_whose_model_is_gone_ends_with_an_er
         for stream in streams:
             until(lambda stream=stream: worker.journal.bounds(stream)[1], "the end")
             assert b'"writer_gone"' in worker.journal.read(stream, 0, 1)[0].block
+        until(lambda: counted(tmp_path) == [(1, 1, 0, 1)], "the one of whom it is known to be counted")
 
 
 def test_an_answer_is_handed_over_while_a_completion_gets_its_time_to_end(
