@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from answers.measures import Tally
+from answers.measures import Measures
 from answers.pen import Pen
 from relay import request_id
 from relay.chat import Delta
@@ -62,7 +62,7 @@ class Producer:
         ask: Ask,
         adopted: Callable[[], int],
         settle: Callable[[Pen, str, TalkaboutError | None, int | None], None],
-        tally: Tally | None = None,
+        measures: Measures | None = None,
     ) -> None:
         self.answer = pen.answer
         self.behind = pen.answer.seq  # what the journal had when it began
@@ -73,7 +73,8 @@ class Producer:
         self._adopted = adopted
         self._settle = settle
         self._asked_by = request_id.current.get()  # of the request that begins it
-        self._tally = tally or Tally()
+        self._measures = measures or Measures()
+        self._tally = self._measures.of(ask.upstream, ask.model)
         self._heard_at = 0.0  # when the newest token came
         self._call: Call | None = None
         self._stopped_at: float | None = None
@@ -127,7 +128,7 @@ class Producer:
                 if self._stopped_at is not None:
                     return "stopped", None
                 if isinstance(error, UpstreamError):
-                    self._tally.errors[error.code] += 1
+                    self._measures.of(error.upstream or self._ask.upstream, self._ask.model).errors[error.code] += 1
                 if self._left.is_set() or not self._may_go_on(error):
                     return ("interrupted" if self.answer.chars else "failed"), error
                 recovering = True
@@ -177,7 +178,8 @@ class Producer:
             self._flush()
             if completion.done:
                 return
-        completion.end()
+        if not completion.is_whole:
+            raise call.cut()
 
     def _append(self, some: list[Delta], seam: Seam) -> None:
         if some:

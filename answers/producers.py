@@ -191,7 +191,7 @@ class Producers:
         tally = self.measures.of(ask.upstream, ask.model)
         tally.begun += kept is None
         tally.adopted += adopted
-        producer = Producer(pen, ask, partial(self.store.adopted, row.id), self.settle, tally)
+        producer = Producer(pen, ask, partial(self.store.adopted, row.id), self.settle, self.measures)
         answer.open()
         if kept is None:
             answer.phase("connecting")  # with the same commit: nothing is waited for in between

@@ -6,7 +6,7 @@ import logging
 
 from relay import chat
 from relay.chat import Delta
-from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
+from relay.errors import TalkaboutError, UpstreamError
 from relay.pipe import Pipe
 from relay.sse import Decoder
 from relay.upstream import Call
@@ -35,13 +35,13 @@ class Completion:
             if delta.finish_reason:
                 self._finished = True
 
-    def end(self) -> None:
-        """Note the end of the stream. Raises UpstreamBroken if it had neither `[DONE]` nor a finish reason.
+    @property
+    def is_whole(self) -> bool:
+        """Whether the stream may end here: it has said `[DONE]` or a finish reason.
 
         A cut of a close-delimited body is a clean end of file, so that nothing else tells the two apart.
         """
-        if not (self.done or self._finished):
-            raise UpstreamBroken("the stream ended without [DONE] and without a finish reason")
+        return self.done or self._finished
 
 
 def cause(error: TalkaboutError, pipe: Pipe) -> TalkaboutError:

@@ -161,8 +161,8 @@ def test_an_answer_that_waits_for_a_slot_can_be_stopped(upstream_server: Misbeha
     ("path", "code"),
     [("503-always", "upstream_refused"), ("cut-clean", "upstream_broken"), ("cut-mid-chunk", "upstream_broken")],
 )
-@pytest.mark.parametrize("asked", ["/talkeAbout", "/v1/chat/completions"])
-def test_a_relay_s_failure_is_counted_under_the_server_that_failed(
+@pytest.mark.parametrize("asked", ["/talkeAbout", "/v1/chat/completions", "/api/answers"])
+def test_a_failure_is_counted_under_the_server_that_failed(
     upstream_server: MisbehavingServer, tmp_path: Path, path: str, code: str, asked: str
 ) -> None:
     servers = {name: f"{upstream_server.url}/{kind}" for name, kind in (("first", "500"), ("second", path))}

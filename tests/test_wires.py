@@ -138,7 +138,7 @@ def answer(catalog: Catalog, model: str) -> str:
         call.open()
         while not completion.done and call.read(lambda piece: bool(completion.feed(piece, said)) or completion.done):
             pass
-        completion.end()
+        assert completion.is_whole
     finally:
         call.close()
     return "".join(delta.content for delta in said)
