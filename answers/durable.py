@@ -61,7 +61,7 @@ class Durable:
         self._reason: TalkaboutError | None = None
         self._is_leaving = False
         self._wakes = threading.Event()
-        self._is_cut = False  # there may be a model server that writes on for it
+        self._is_cut = call is None  # there may be a model server that writes on for it
         self._chunks = Chunks(id, stream, desk, last, self._interrupt)
 
     def stop(self, reason: TalkaboutError) -> None:

@@ -117,8 +117,11 @@ class Producer:
             self.ended.set()
 
     def _attempts(self, recovering: bool, adopted: bool) -> tuple[str, TalkaboutError | None]:
-        if adopted and self.answer.chars and self._ask.style() == NONE:
-            return "interrupted", UpstreamBroken("adopted, and this model server would begin anew")
+        if adopted:
+            begins_anew = self.answer.chars and self._ask.style() == NONE
+            self._ask.abort()  # it may still be writing for the worker that is gone
+            if begins_anew:
+                return "interrupted", UpstreamBroken("adopted, and this model server would begin anew")
         while True:
             try:
                 self._attempt(recovering)

@@ -62,8 +62,11 @@ class Route:
         return any(entry.upstream.names_requests() for entry in self.entries)
 
     def abort(self, model: str, request_id: str) -> None:
-        """Tell the servers that were asked to give a request up, where they know how; raises nothing."""
-        for entry in self.asked:
+        """Tell the servers that were asked to give a request up, where they know how; raises nothing.
+
+        If none was from here, another worker asked: then it may have been any.
+        """
+        for entry in self.asked or self.entries:
             entry.upstream.abort(entry.own(model), request_id)
 
     def _styles(self) -> Iterator[str]:

@@ -9,14 +9,21 @@ from pathlib import Path
 import pytest
 import requests
 
-from answers.answer import stream_of
+from answers.accounts import Account
+from answers.answer import Answer, stream_of
+from answers.asked import Asked, keep
+from answers.completions import PREFIX
 from answers.entries import Batch, Entry
+from relay.chat import Delta
 from relay.poem import POEM
 from relay.settings import Settings
 from tests.apps import client, here
 from tests.faults.cluster import Upstream
 from tests.faults.upstream import MODEL, TEXT
+from tests.misbehaving import MisbehavingServer
+from tests.misbehaviours import event
 from tests.servers import Server
+from tests.test_durable import body
 from tests.waiting import until
 
 
@@ -74,3 +81,26 @@ def test_an_answer_that_cannot_be_read_back_keeps_no_other_waiting(
         until(lambda: (row := worker.store.answer(good.id)) and row.state == "complete", "the other to be complete")
         found = worker.store.answer(bad.id)
     assert found and found.state == "running" and f"{stream} is not adopted" in caplog.text
+
+
+def test_who_adopts_tells_xinference_to_give_up_what_the_dead_worker_asked(
+    tmp_path: Path, upstream_server: MisbehavingServer
+) -> None:
+    url = f"{upstream_server.url}/xinference"
+    with client(Settings(data_dir=tmp_path, upstream_url=url, embedded_model=False)) as web:
+        worker = here(web)
+        row = worker.store.begin("user", "x", "mock")[0]
+        answer = Answer(row.id, row.conversation, row.model)
+        answer.open()
+        answer.append([Delta("Silence")])
+        completion = f"{PREFIX}digest:some-id"
+        said = [Entry(completion, 1, event({"content": "Silence"}))]
+        keep(worker.journal, completion, Asked(Account("user", "", "mock", 1, None), body("mock")), 1 << 20)
+        for stream, entries in ((stream_of(row.id), answer.take()), (completion, said)):
+            worker.journal.take(stream, "gone", 60)
+            worker.journal.commit([Batch(stream, "gone", entries)])
+        worker.journal.hand_over("gone")
+        worker.recovery.start()
+        paths = {f"/xinference/v1/models/mock/requests/{each}/abort" for each in (row.id, "some-id")}
+        until(lambda: paths <= {request.path for request in upstream_server.requests}, "both to be given up")
+        assert upstream_server.completions == []
