@@ -74,6 +74,11 @@ class Entry:
         if self.known is None:
             self._first_answer.wait(seconds)
 
+    def wait_for_news(self, seconds: float) -> None:
+        """Wait for a list of some seconds ago at most, for so long; not where its models are known."""
+        if self.known is None:
+            self._ask_again_after(_REMEMBER_ALIVE_S).join(seconds)
+
     def names(self) -> list[str]:
         """List the models as far as they are known now."""
         return [*(self._listed if self.known is None else self.known), *self.aliases]
