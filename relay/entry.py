@@ -91,6 +91,10 @@ class Entry:
         """Give the server's own name of a model."""
         return self.aliases.get(model, model)
 
+    def continues(self, model: str) -> str:
+        """Tell how a model goes on with a begun text (relay.continuation); may wait for the server to say so."""
+        return self.upstream.continues(self.own(model))
+
     def sees(self, model: str) -> bool:
         """Tell if a model takes images: its server says so, or the operator."""
         own = self.own(model)
