@@ -106,6 +106,7 @@ def vllm_error(code: int, kind: str, message: str) -> dict[str, Any]:
 
 
 XINFERENCE_GONE = "[address=127.0.0.1:36217, pid=80] Model not found in the model list, uid: smollm2-135m. "
+XINFERENCE_GONE_STILL = "Model not found in the model list, uid: smollm2-135m (cached, retry after 10.0s)"
 OLLAMA_GONE = {"error": {"message": 'model "qwen3:4b" not found, try pulling it first', "type": "api_error"}}
 VLLM_GONE = vllm_error(404, "NotFoundError", "The model `Qwen/Qwen3-8B` does not exist.")
 VLLM_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5120 tokens."
@@ -115,6 +116,8 @@ VLLM_STREAM_ERROR = {"error": vllm_error(400, "BadRequestError", "EngineCore enc
 WIRES: dict[str, Behaviour] = {
     "xinference-answers": stream(*XINFERENCE_ANSWER),
     "xinference-unloaded": whole("404 Not Found", {"detail": XINFERENCE_GONE}),
+    "xinference-unloaded-still": whole("404 Not Found", {"detail": XINFERENCE_GONE_STILL}),
+    "xinference-no-images": whole("500 Internal Server Error", {"detail": XINFERENCE_FAILED}),
     "xinference-stopping": whole("500 Internal Server Error", {"detail": "Model is in stopping state"}),
     "xinference-overflow": stream(f'data: {{"error": "{XINFERENCE_FAILED}"}}\r\n\r\n'.encode()),
     "xinference-bad": whole("500 Internal Server Error", "Internal Server Error: 2 validation errors", "text/plain"),
@@ -211,6 +214,8 @@ def test_xinference_s_stream_is_read_in_spite_of_crlf_pings_and_the_path_in_it(s
     "path",
     [
         "xinference-unloaded",
+        "xinference-unloaded-still",
+        "xinference-no-images",
         "xinference-stopping",
         "xinference-bad",
         "ollama-unloaded",
@@ -224,7 +229,10 @@ def test_a_server_that_has_lost_its_model_is_passed_over(server: MisbehavingServ
     assert lost.health.state == CLOSED  # it may have others
 
 
-@pytest.mark.parametrize("path", ["xinference-unloaded", "ollama-unloaded", "vllm-unloaded", "vllm-unloaded-old"])
+@pytest.mark.parametrize(
+    "path",
+    ["xinference-unloaded", "xinference-unloaded-still", "ollama-unloaded", "vllm-unloaded", "vllm-unloaded-old"],
+)
 def test_a_model_that_is_nowhere_is_told_without_what_the_server_says(server: MisbehavingServer, path: str) -> None:
     error = refusal(Catalog([entry(server, path, "m")]), "m")
     assert error.public == "The model server refused the request (status 404)."
