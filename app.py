@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ from answers.room import Room
 from answers.shares import Shares
 from answers.store import AnswerRow, Store
 from answers.tokens import Tokens
+from answers.tree import new_id
 from answers.usage import Usage
 from answers.writer import Writer
 from relay.access_settings import networks
 from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.settings import Settings, prepare_data_dir
+from relay.upstream import Call
 from relay.upstream_file import Upstreams, configured, secrets_in
 from relay.upstreams import catalog
 from web import access, assets, doctor, headers, i18n, logs, oidc, ops, problems, request_log, slices, tokens_cli
@@ -173,9 +176,17 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
     max_tokens = min(within.max_tokens or longest, longest)
     asked = history or store.history(row.id, models.takes_images(name))
     body = request_body(name, asked, max_tokens, within.system, within.temperature)
+    # Each request is named anew: what was given up, Xinference takes under that name no more, for half a minute. The first
+    # has the answer's name, by which a worker that adopts it can have it given up.
+    names, named = chain([row.id] if history else [], iter(new_id, "")), [row.id]
+
+    def call(kept: str) -> Call:
+        named[0] = next(names)
+        return upstream.call(body, kept, row.user, named[0])
+
     return Ask(
-        lambda kept: upstream.call(body, kept, row.user, row.id),
-        lambda: upstream.abort(name, row.id),
+        call,
+        lambda: upstream.abort(name, named[0]),
         upstream.continues,
         settings.max_event_bytes,
         settings.max_answer_chars,

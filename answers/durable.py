@@ -142,9 +142,9 @@ class Durable:
         if not self._can_go_on() or self._asked.tries >= MAX_ADOPTIONS:
             return False
         journal, settings, tries = self._desk.journal, self._desk.settings, self._asked.tries
+        self._abort()
         self._asked = self._asked._replace(tries=tries + 1)
         keep(journal, self.stream, self._asked, settings.durable_request_bytes)
-        self._abort()
         self._wakes.wait(0 if is_gone else PAUSES_S[tries])
         return not self._is_ending()
 
@@ -164,11 +164,15 @@ class Durable:
         begun = self._chunks.begun
         if begun is None or begun.finished:
             return None
-        call = self._call = self._route.call(self._rest, begun.text, self.user, self.id)
+        call = self._call = self._route.call(self._rest, begun.text, self.user, self._request_id())
         if self._is_ending():
             raise UpstreamStopped("stopped")
         call.open()
         return call
+
+    def _request_id(self) -> str:
+        """Name each request anew: what was given up, Xinference takes under that name no more, for half a minute."""
+        return f"{self.id}-{self._asked.tries}" if self._asked.tries else self.id
 
     def _is_ending(self) -> bool:
         return bool(self._reason or self._chunks.refused or self._is_leaving)
@@ -188,7 +192,7 @@ class Durable:
         """Have a server that writes on for clients that have gone give it up; raises nothing, may take some seconds."""
         if self._is_cut:
             self._is_cut = False
-            self._route.abort(self._asked.account.model, self.id)
+            self._route.abort(self._asked.account.model, self._request_id())
 
     def _let_go(self) -> None:
         """Give back what it holds; the model server may have something to say behind its end."""

@@ -158,7 +158,7 @@ class Producer:
             self._read(call, Seam(kept))
         except Exception:
             call.close()
-            self._ask.abort()
+            spawn(self._ask.abort)  # nobody waits until a busy server answers that
             raise
         if call.ended:
             call.close()

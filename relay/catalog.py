@@ -70,6 +70,9 @@ class Catalog:
         self._look()
         for entry in self.entries:
             entry.wait(_OTHERS_S)
+        if not self._having(wanted):
+            for entry in self.entries:
+                entry.wait_for_news(_OTHERS_S)  # it may have been started since the last list
         if self._having(wanted) or [entry for entry in self.entries if wanted in entry.models()]:
             return Route(wanted, partial(self._having, wanted), self._gate), wanted
         listed = preferred.models_now()

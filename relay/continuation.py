@@ -16,9 +16,13 @@ STYLES = ("auto", PREFILL, CONTINUE_FINAL_MESSAGE, NONE)
 _BY_OWNER = {"llamacpp": PREFILL, "library": PREFILL, "talkabout": PREFILL, "vllm": CONTINUE_FINAL_MESSAGE}
 
 
-def style_of(owner: str) -> str:
-    """Tell how a server goes on, by the owner that it names for its models (`owned_by`)."""
-    return _BY_OWNER.get(owner, NONE)
+# What Xinference says its models run on (`model_engine`); its others begin anew behind the begun text.
+_BY_ENGINE = {"llama.cpp": PREFILL}
+
+
+def style_of(owner: str, engine: str = "") -> str:
+    """Tell how a model goes on, by the owner that its server names for its models (`owned_by`), or by its engine."""
+    return _BY_ENGINE.get(engine) or _BY_OWNER.get(owner, NONE)
 
 
 def continued(body: dict[str, Any], kept: str, style: str) -> dict[str, Any]:

@@ -84,6 +84,11 @@ class Entry:
         if self.known is None:
             self._first_answer.wait(seconds)
 
+    def wait_for_news(self, seconds: float) -> None:
+        """Wait for a list of some seconds ago at most, for so long; not where its models are known."""
+        if self.known is None:
+            self._ask_again_after(_REMEMBER_ALIVE_S).join(seconds)
+
     def names(self) -> list[str]:
         """List the models as far as they are known now."""
         return [*(self._listed if self.known is None else self.known), *self.aliases]
@@ -95,6 +100,10 @@ class Entry:
     def own(self, model: str) -> str:
         """Give the server's own name of a model."""
         return self.aliases.get(model, model)
+
+    def continues(self, model: str) -> str:
+        """Tell how a model goes on with a begun text (relay.continuation); may wait for the server to say so."""
+        return self.upstream.continues(self.own(model))
 
     def sees(self, model: str) -> bool:
         """Tell if a model takes images: its server says so, or the operator."""

@@ -42,11 +42,12 @@ def retry_after(text: str) -> float | None:
 
 
 class Listed(NamedTuple):
-    """What a list of models says: their ids, the first one's owner, and which of them take images."""
+    """What a list of models says: their ids, the first one's owner, which of them take images, what each runs on."""
 
     ids: list[str]
     owner: str
     seeing: frozenset[str]
+    engines: dict[str, str]
 
 
 def model_list(body: bytes) -> Listed:
@@ -61,9 +62,9 @@ def model_list(body: bytes) -> Listed:
     items = _items(listed)
     owner = items[0].get("owned_by") if items else ""
     seeing = frozenset(_model_id(item) for each in lists for item in _items(each) if takes_images(item))
-    return Listed(
-        [found for item in items if (found := _model_id(item))], owner if isinstance(owner, str) else "", seeing
-    )
+    engines = {_model_id(item): engine for item in items if isinstance(engine := item.get("model_engine"), str)}
+    ids = [found for item in items if (found := _model_id(item))]
+    return Listed(ids, owner if isinstance(owner, str) else "", seeing, engines)
 
 
 def _items(listed: object) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ class Route:
 
     def _styles(self) -> Iterator[str]:
         sound = [entry for entry in self.entries if entry.health.state != OPEN]
-        return (style for entry in sound or self.entries if (style := entry.upstream.continues()) != NONE)
+        return (style for entry in sound or self.entries if (style := entry.continues(self.model)) != NONE)
 
 
 class RoutedCall(Call):
@@ -138,7 +138,7 @@ class RoutedCall(Call):
             entries = [entry for entry in entries if fits(self._size, entry.context)]
         if not entries:
             raise PromptTooLong(f"{self._size} bytes")
-        able = [entry for entry in entries if entry.upstream.continues() != NONE] if self._kept else []
+        able = [entry for entry in entries if entry.continues(self._route.model) != NONE] if self._kept else []
         return list(able or entries)
 
     def _ask_in_turn(self, failure: UpstreamError | None) -> None:
@@ -180,7 +180,7 @@ class RoutedCall(Call):
         body = {**capped(self._asked_for, self._size, entry.context), "model": entry.own(self._route.model)}
         if self._request_id and entry.upstream.names_requests():
             body["request_id"] = self._request_id
-        return continued(body, self._kept, entry.upstream.continues()) if self._kept else body
+        return continued(body, self._kept, entry.continues(self._route.model)) if self._kept else body
 
     def _note(self, error: UpstreamError) -> None:
         if self._entry and not self._said_all:

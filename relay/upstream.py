@@ -61,6 +61,7 @@ class Upstream:
         self.patience_s = patience_s
         self._continues = continues
         self._owner = ""
+        self._engines: dict[str, str] = {}
         self.seeing: frozenset[str] = frozenset()  # its models that take images, by its last list
         base = base_url.strip().rstrip("/")
         self._base = base if base.endswith("/v1") else base + "/v1"
@@ -86,19 +87,20 @@ class Upstream:
         try:
             if reply.status != 200:
                 raise UpstreamRefused(reply.status, "GET /models")
-            ids, self._owner, self.seeing = model_list(bounded(pieces(reply.body), MAX_MODELS_BYTES))
-            return ids
+            listed = model_list(bounded(pieces(reply.body), MAX_MODELS_BYTES))
+            self._owner, self._engines, self.seeing = listed.owner, listed.engines, listed.seeing
+            return listed.ids
         finally:
             reply.close()
 
-    def continues(self) -> str:
-        """Tell how the server goes on with a begun text (relay.continuation); asks what it is if nobody said."""
+    def continues(self, model: str) -> str:
+        """Tell how a model goes on with a begun text (relay.continuation); asks what the server is if nobody said."""
         if self._continues != "auto":
             return self._continues
         if not self._owner:
             with suppress(UpstreamError):
                 self.models()
-        return style_of(self._owner)
+        return style_of(self._owner, self._engines.get(model, ""))
 
     def names_requests(self) -> bool:
         """Tell if a request is to carry a `request_id`, by which it can be given up."""

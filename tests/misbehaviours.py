@@ -19,6 +19,7 @@ MODEL = "mock"
 TOKENS = ["Silence", " is", " golden", ", 沉默", "是金", " 🥇."]
 TEXT = "".join(TOKENS)
 LIST = {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 1, "owned_by": "tests"}]}
+XINFERENCE_LIST = {"data": [{"id": MODEL, "owned_by": "xinference"}]}
 
 
 class ClientGone(Exception):
@@ -219,6 +220,13 @@ def endless(x: Exchange) -> None:
     while True:
         x.chunked(event({"content": "on and "}))
         x.rest(0.01)
+
+
+def busy(x: Exchange) -> None:
+    """Write on and on, and leave whoever asks it to give that up without an answer."""
+    if x.asked:
+        endless(x)
+    x.wait()
 
 
 def flood(x: Exchange) -> None:
@@ -469,6 +477,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "trickle": trickle,
     "endless": endless,
     "xinference": endless,
+    "busy-xinference": busy,
     "flood": flood,
     "long": stream(*long_events()),
     "endless-chunk-size": endless_chunk_size,
@@ -550,7 +559,8 @@ LISTS: dict[str, Behaviour] = {
     **{name: model_list(LIST) for name in BEHAVIOURS if name not in ALIKE},
     "any": model_list({"data": [{"id": name, "owned_by": "tests"} for name in BEHAVIOURS]}),
     "v1": model_list(LIST),  # the server's root, without a name
-    "xinference": model_list({"data": [{"id": MODEL, "owned_by": "xinference"}]}),
+    "xinference": model_list(XINFERENCE_LIST),
+    "busy-xinference": model_list(XINFERENCE_LIST),
     "list-llama": model_list({"models": [{"name": MODEL, "model": MODEL}], **LIST}),
     "list-ollama": model_list({"models": [{"name": "mock:latest", "model": "mock:latest"}]}),
     "list-slash": model_list({"data": [{"id": "meta/llama:8b"}]}),

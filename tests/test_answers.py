@@ -19,10 +19,11 @@ import urllib3
 
 from relay.poem import POEM
 from relay.sse import Event
-from tests.misbehaving import MisbehavingServer
+from tests.misbehaving import MisbehavingServer, Request
 from tests.misbehaviours import TEXT
 from tests.servers import Server
 from tests.streams import events, opened, read_events
+from tests.waiting import until
 
 EVENTS = {"Accept": "text/event-stream"}
 WAIT_S = 20.0
@@ -183,17 +184,27 @@ def test_stop_stops_from_any_worker_again_and_again(slow: Server) -> None:
     assert len(text_of(got)) == receipts[0]["chars"] < len(POEM)
 
 
-def test_xinference_is_told_to_give_a_stopped_answer_up(
+def test_xinference_is_told_to_give_up_each_time_by_another_name_and_nobody_waits_for_it(
     upstream_server: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    url = f"{upstream_server.url}/xinference"
+    url = f"{upstream_server.url}/busy-xinference"
     with Server(tmp_path_factory.mktemp("xinference"), TALKABOUT_UPSTREAM_URL=url) as server:
         answer = begin(server)
         next(event for event in follow(server, answer) if event.event == "message")
         requests.post(f"{server.url}/api/answers/{answer}/stop", timeout=20)
-    paths = [request.path for request in upstream_server.requests]
-    assert upstream_server.completions[0].json["request_id"] == answer
-    assert f"/xinference/v1/models/mock/requests/{answer}/abort" in paths
+        with opened("POST", f"{server.url}/api/answers/{answer}/continue", headers=EVENTS) as response:
+            next(event for event in events(response) if event.event == "message")
+            requests.post(f"{server.url}/api/answers/{answer}/stop", timeout=20)
+        until(lambda: len(requests_to(upstream_server, "/abort")) == 2)
+        given_up = requests_to(upstream_server, "/abort")
+        assert not any(request.closed.is_set() for request in given_up)
+    first, second = [request.json["request_id"] for request in requests_to(upstream_server, "/completions")]
+    assert first == answer != second
+    assert [request.path.split("/")[-2] for request in given_up] == [first, second]
+
+
+def requests_to(server: MisbehavingServer, path: str) -> list[Request]:
+    return [request for request in server.requests if request.path.endswith(path)]
 
 
 def test_an_answer_that_breaks_off_again_and_again_is_settled(

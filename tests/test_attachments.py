@@ -86,4 +86,4 @@ def test_a_model_that_says_nothing_of_images_takes_none(item: dict[str, object])
 def test_llama_cpp_says_it_in_its_second_list() -> None:
     body = b"""{"models": [{"name": "qwen.gguf", "model": "qwen.gguf", "capabilities": ["completion", "multimodal"]}],
         "object": "list", "data": [{"id": "qwen.gguf", "owned_by": "llamacpp", "meta": {"n_vocab": 248320}}]}"""
-    assert model_list(body) == (["qwen.gguf"], "llamacpp", {"qwen.gguf"})
+    assert model_list(body) == (["qwen.gguf"], "llamacpp", {"qwen.gguf"}, {})

@@ -43,7 +43,7 @@ def test_the_example_in_the_documents_is_a_file_that_works(tmp_path: Path) -> No
     assert desk.names() == ["qwen3:4b", "llava:7b", "fast"] and desk.limit == math.inf
     assert (desk.sees("llava:7b"), desk.sees("qwen3:4b")) == (True, False)
     assert (desk.upstream.timeouts.connect, desk.upstream.timeouts.idle) == (2, settings.idle_timeout_s)
-    assert cloud.names() == ["big"] and cloud.upstream.continues() == "none"
+    assert cloud.names() == ["big"] and cloud.continues("big") == "none"
 
 
 def test_one_line_names_servers_that_are_given_the_same(tmp_path: Path) -> None:

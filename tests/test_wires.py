@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay.catalog import Catalog
+from relay.catalog import Catalog, UnknownModel
 from relay.chat import Delta
 from relay.completion import Completion
 from relay.continuation import CONTINUE_FINAL_MESSAGE, NONE, PREFILL
@@ -22,19 +22,35 @@ from relay.upstream import Upstream
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import BEHAVIOURS, LISTS, TEXT, Behaviour, model_list, normal, stream
 
+XINFERENCE_MODEL = {
+    "id": "smollm2-135m",
+    "object": "model",
+    "created": 0,
+    "owned_by": "xinference",
+    "model_type": "LLM",
+    "address": "127.0.0.1:44085",
+    "accelerators": [],
+    "model_name": "smollm2-135m-local",
+    "model_lang": ["en"],
+    "model_ability": ["chat"],
+    "model_description": "SmolLM2-135M-Instruct Q4_1",
+    "model_format": "ggufv2",
+    "model_size_in_billions": "0_135",
+    "model_family": "gemma-3-1b-it",
+    "quantization": "Q4_1",
+    "multimodal_projector": None,
+    "model_hub": "huggingface",
+    "revision": None,
+    "context_length": 4096,
+    "strict_system_first": False,
+    "model_engine": "llama.cpp",
+    "replica": 1,
+}
 XINFERENCE_LIST = {
     "object": "list",
     "data": [
-        {
-            "id": "smollm2-135m",
-            "object": "model",
-            "created": 0,
-            "owned_by": "xinference",
-            "model_type": "LLM",
-            "model_name": "smollm2-135m-local",
-            "model_ability": ["chat"],
-            "context_length": 4096,
-        }
+        XINFERENCE_MODEL,
+        {**XINFERENCE_MODEL, "id": "hf", "model_format": "pytorch", "model_engine": "transformers"},
     ],
 }
 OLLAMA_LIST = {
@@ -90,6 +106,7 @@ def vllm_error(code: int, kind: str, message: str) -> dict[str, Any]:
 
 
 XINFERENCE_GONE = "[address=127.0.0.1:36217, pid=80] Model not found in the model list, uid: smollm2-135m. "
+XINFERENCE_GONE_STILL = "Model not found in the model list, uid: smollm2-135m (cached, retry after 10.0s)"
 OLLAMA_GONE = {"error": {"message": 'model "qwen3:4b" not found, try pulling it first', "type": "api_error"}}
 VLLM_GONE = vllm_error(404, "NotFoundError", "The model `Qwen/Qwen3-8B` does not exist.")
 VLLM_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5120 tokens."
@@ -99,6 +116,8 @@ VLLM_STREAM_ERROR = {"error": vllm_error(400, "BadRequestError", "EngineCore enc
 WIRES: dict[str, Behaviour] = {
     "xinference-answers": stream(*XINFERENCE_ANSWER),
     "xinference-unloaded": whole("404 Not Found", {"detail": XINFERENCE_GONE}),
+    "xinference-unloaded-still": whole("404 Not Found", {"detail": XINFERENCE_GONE_STILL}),
+    "xinference-no-images": whole("500 Internal Server Error", {"detail": XINFERENCE_FAILED}),
     "xinference-stopping": whole("500 Internal Server Error", {"detail": "Model is in stopping state"}),
     "xinference-overflow": stream(f'data: {{"error": "{XINFERENCE_FAILED}"}}\r\n\r\n'.encode()),
     "xinference-bad": whole("500 Internal Server Error", "Internal Server Error: 2 validation errors", "text/plain"),
@@ -153,12 +172,26 @@ def refusal(catalog: Catalog, model: str) -> UpstreamError:
 def test_names_come_from_the_list_as_they_are(server: MisbehavingServer) -> None:
     entries = [entry(server, name) for name in ("xinference", "ollama", "vllm")]
     models = Catalog(entries)
-    assert models.models() == ["smollm2-135m", "qwen3:4b", "Qwen/Qwen3-8B", "sql-lora"]
-    assert [each.upstream.continues() for each in entries] == [NONE, PREFILL, CONTINUE_FINAL_MESSAGE]
+    assert models.models() == ["smollm2-135m", "hf", "qwen3:4b", "Qwen/Qwen3-8B", "sql-lora"]
+    ways = [each.continues(model) for each in entries for model in each.models()]
+    assert ways == [PREFILL, NONE, PREFILL, CONTINUE_FINAL_MESSAGE, CONTINUE_FINAL_MESSAGE]
     for name in models.models():
         assert answer(models, name) == TEXT
     asked = [request.json["model"] for request in server.requests if request.path.endswith("completions")]
     assert asked == models.models()
+
+
+def test_a_model_that_was_launched_since_the_last_list_is_found(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.entry._REMEMBER_ALIVE_S", 0.0)
+    models = Catalog([entry(server, "xinference")])
+    assert "launched" not in models.models()
+    new = {"object": "list", "data": [{**XINFERENCE_MODEL, "id": "launched"}]}
+    monkeypatch.setitem(LISTS, "xinference", model_list(new))
+    assert answer(models, "launched") == TEXT
+    with pytest.raises(UnknownModel):
+        models.find("never launched")
 
 
 def test_a_uid_with_odd_characters_is_asked_for_and_given_up_by_its_own_name(server: MisbehavingServer) -> None:
@@ -181,6 +214,8 @@ def test_xinference_s_stream_is_read_in_spite_of_crlf_pings_and_the_path_in_it(s
     "path",
     [
         "xinference-unloaded",
+        "xinference-unloaded-still",
+        "xinference-no-images",
         "xinference-stopping",
         "xinference-bad",
         "ollama-unloaded",
@@ -194,7 +229,10 @@ def test_a_server_that_has_lost_its_model_is_passed_over(server: MisbehavingServ
     assert lost.health.state == CLOSED  # it may have others
 
 
-@pytest.mark.parametrize("path", ["xinference-unloaded", "ollama-unloaded", "vllm-unloaded", "vllm-unloaded-old"])
+@pytest.mark.parametrize(
+    "path",
+    ["xinference-unloaded", "xinference-unloaded-still", "ollama-unloaded", "vllm-unloaded", "vllm-unloaded-old"],
+)
 def test_a_model_that_is_nowhere_is_told_without_what_the_server_says(server: MisbehavingServer, path: str) -> None:
     error = refusal(Catalog([entry(server, path, "m")]), "m")
     assert error.public == "The model server refused the request (status 404)."
