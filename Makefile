@@ -38,6 +38,7 @@ lock: setup
 	@scripts/setup.sh tests
 	$(UV) requirements.in -o requirements.txt
 	$(UV) --no-deps requirements-embedded.in -o requirements-embedded.txt
+	$(UV) requirements-traces.in -o requirements-traces.txt
 	$(UV) requirements-dev.in -o requirements-dev.txt
 	$(UV) tests/clients/requirements.in -o tests/clients/requirements.txt
 	$(UV) bench/requirements.in -o bench/requirements.txt

@@ -40,7 +40,21 @@ from relay.chat import request_body
 from relay.settings import Settings, prepare_data_dir
 from relay.upstream_file import Upstreams, configured, secrets_in
 from relay.upstreams import catalog
-from web import access, assets, doctor, headers, i18n, logs, oidc, ops, problems, request_log, slices, tokens_cli
+from web import (
+    access,
+    assets,
+    doctor,
+    headers,
+    i18n,
+    logs,
+    oidc,
+    ops,
+    problems,
+    request_log,
+    slices,
+    tokens_cli,
+    traces,
+)
 from web.admin import admin
 from web.answers import answers
 from web.api_conversations import api_conversations
@@ -101,6 +115,7 @@ def create_app(settings: Settings, embedded_url: str = "", upstreams: Upstreams 
     logs.hide(secrets_in(upstreams))
     app.extensions["talkabout"] = make_services(settings, data_dir, catalog(settings, embedded_url, upstreams))
     request_log.init_app(app)
+    traces.init_app(app, settings)
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)

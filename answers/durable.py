@@ -14,7 +14,7 @@ from functools import partial
 
 from answers.journal import Batch, Entry, Journal
 from answers.writer import Writer
-from relay import tally
+from relay import spans, tally
 from relay.chat import DONE
 from relay.completion import read_to_end
 from relay.errors import Draining, JournalError, TalkaboutError, UpstreamBroken
@@ -136,8 +136,10 @@ class Durable:
 
     def _leave(self) -> None:
         self.ended.set()
+        prompt, completion, chars = tally.of_stream(self._last, self._said)
+        spans.count(self._call.span, prompt, completion)
         if self._call.ended or self._reason:
             self._call.close()
         else:
             spawn(partial(read_to_end, self._call))
-        self._on_end(*tally.of_stream(self._last, self._said))
+        self._on_end(prompt, completion, chars)
