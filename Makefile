@@ -5,7 +5,12 @@
 setup:
 	@scripts/setup.sh server model browser
 
+# gunicorn reads WEB_CONCURRENCY before it reads us, and ends in a traceback where that is empty or no number.
+ifeq ($(strip $(WEB_CONCURRENCY)),)
+unexport WEB_CONCURRENCY
+endif
 run: setup
+	@case "$$WEB_CONCURRENCY" in *[!0-9]*) .venv/bin/python gunicorn.conf.py;; esac
 	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
 
 test: setup
