@@ -12,14 +12,17 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from relay import spans
 from relay.errors import SettingError
-from relay.settings import load, secrets_of
+from relay.settings import Settings, load, secrets_of
+from tests.apps import client, here
 from tests.collector import Collector, Span
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TOKENS
 from tests.servers import ROOT, Server
 from tests.test_streams import EVENTS
 from tests.waiting import until
+from web.callers import Caller
 
 PROMPT, KEY, TOKEN, HEADER = "a-very-private-prompt", "key-of-the-upstream", "token-of-alice", "token-of-the-collector"
 ALICE = {"Authorization": f"Bearer {TOKEN}"}
@@ -240,6 +243,36 @@ def loaded(server: Server) -> bool:
 def test_without_an_endpoint_nothing_of_it_is_imported(server: Server, traced: Traced) -> None:
     assert loaded(traced.server)
     assert not loaded(server)
+
+
+@pytest.fixture
+def told_nobody() -> Iterator[None]:
+    """Let nobody be told of what later tests do in this process."""
+    yield
+    spans.tell(None)
+
+
+@pytest.mark.usefixtures("told_nobody")
+def test_an_answer_that_another_worker_adopts_has_a_span_of_each(tmp_path: Path) -> None:
+    with Collector() as collector:
+        to = {"otel_endpoint": collector.url, "otel_delay_ms": 20}
+        settings = Settings(data_dir=tmp_path, embedded_model=False, poem_delay_ms=100, **to)
+        with client(settings) as one, client(settings) as other:
+            row = here(one).begin(Caller("user"), PROMPT, "poem")
+            until(lambda: here(one).readers.as_it_is(row).chars > 0)
+            here(one).recovery.drain()
+            chars = here(one).readers.as_it_is(row).chars
+            here(other).recovery.start()
+            until(lambda: here(other).readers.as_it_is(row).chars > chars)
+            here(other).producers.stop(row)
+        until(lambda: sum(span.name == "answer" for span in collector.spans) == 2, "both")
+    first, second = (span for span in collector.spans if span.name == "answer")
+    assert first.facts["talkabout.answer"] == second.facts["talkabout.answer"] == row.id
+    assert first.events == ["answer begun", "answer's first token", "answer handed over"]
+    assert second.events == ["answer adopted", "answer's first token", "answer is being stopped", "answer ended"]
+    assert (first.facts.get("talkabout.state"), second.facts["talkabout.state"]) == (None, "stopped")
+    calls = [span for span in collector.spans if span.kind == "client"]
+    assert [call.events[-1] for call in calls] == ["stopped", "stopped"] and not any(call.failed for call in calls)
 
 
 def test_a_worker_that_ends_sends_what_it_has(tmp_path: Path) -> None:
