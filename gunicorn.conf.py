@@ -63,6 +63,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)  # read when prometheu
 from prometheus_client import Counter
 
 from web import metric_files
+from web.tracer import tracer
 
 
 def _raise_descriptor_limit() -> None:
@@ -79,6 +80,7 @@ def on_starting(server: Any) -> None:
     try:
         server.upstreams = configured(settings)
         logs.hide(secrets_in(server.upstreams))
+        tracer(settings)
         migrate(settings)
     except (SettingError, DatabaseError) as error:
         sys.exit(f"talkabout: {error}")
@@ -164,6 +166,8 @@ def worker_exit(server: Any, worker: Any) -> None:
         worker.leaving.set()  # at SIGINT and SIGQUIT it leaves with its listeners open
         worker.drain.join(graceful_timeout)
         worker.wsgi.extensions["talkabout_report"].end()
+        if sent := worker.wsgi.extensions["talkabout_traces"]:
+            sent.end()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from answers.asked import Asked, keep
 from answers.chunks import Chunks, Desk
 from answers.producer import MAX_ADOPTIONS, PAUSES_S
+from relay import spans
 from relay.completion import read_to_end
 from relay.continuation import NONE
 from relay.errors import Draining, JournalError, TalkaboutError, UpstreamError, UpstreamStopped
@@ -199,6 +200,8 @@ class Durable:
         if self._leave:
             self._leave()
         call, self._call = self._call, None
+        if call:
+            spans.count(call.span, *self._chunks.spent()[:2])
         if call and call.ended:
             call.close()
         elif call:

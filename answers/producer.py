@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from answers.measures import Measures
 from answers.pen import Pen
-from relay import request_id
+from relay import request_id, spans
 from relay.chat import Delta
 from relay.completion import Completion, read_to_end
 from relay.continuation import NONE, Seam
@@ -75,6 +75,8 @@ class Producer:
         self._asked_by = request_id.current.get()  # of the request that begins it
         self._measures = measures or Measures()
         self._tally = self._measures.of(ask.upstream, ask.model)
+        self._who = {"answer": pen.answer.answer, "upstream": ask.upstream, "model": ask.model}
+        self._span: spans.Span | None = None
         self._heard_at = 0.0  # when the newest token came
         self._call: Call | None = None
         self._stopped_at: float | None = None
@@ -96,14 +98,18 @@ class Producer:
 
     def run(self, recovering: bool, adopted: bool = False) -> None:
         """Write the answer, from its beginning or from what is kept of it; `adopted`: no user has asked for that."""
-        request_id.current.set(self._asked_by)
+        self._span = spans.begin(spans.ANSWER, self._ask.model, self._asked_by, **self._who)
+        request_id.current.set(self._span.origin if self._span else self._asked_by)
         try:
             self._say("answer adopted" if adopted else "answer begun")
             state, error = self._attempts(recovering, adopted)
             if self._left.is_set():
+                self._say("answer handed over", logging.DEBUG)
                 return
             if error is not None:
                 log.warning("%s: %s", type(error).__name__, error)
+                if self._span:
+                    self._span.fail(error)
             close_ms = None if self._stopped_at is None else round((time.monotonic() - self._stopped_at) * 1000)
             self._settle(self._pen, state, error, close_ms)
             self._tally.ended[state] += 1
@@ -114,6 +120,8 @@ class Producer:
         except Exception:  # the edge of an answer: its lease is given up, so that another producer ends it
             log.exception("answer %s: producer failed", self.answer.answer)
         finally:
+            if self._span:
+                self._span.end()
             self.ended.set()
 
     def _attempts(self, recovering: bool, adopted: bool) -> tuple[str, TalkaboutError | None]:
@@ -156,6 +164,8 @@ class Producer:
                 self.answer.phase("waiting")
                 self._flush()
             self._read(call, Seam(kept))
+            usage = self.answer.usage or {}
+            spans.count(call.span, usage.get("prompt_tokens"), usage.get("completion_tokens"))
         except Exception:
             call.close()
             spawn(self._ask.abort)  # nobody waits until a busy server answers that
@@ -232,10 +242,11 @@ class Producer:
         if not self._left.is_set():
             self._pen.write()
 
-    def _say(self, event: str, level: int = logging.INFO, **more: object) -> None:
+    def _say(self, event: str, level: int = logging.INFO, **more: spans.Fact | None) -> None:
         """Note a moment of the answer's life; never what is in it."""
-        who = {"answer": self.answer.answer, "upstream": self._ask.upstream, "model": self._ask.model}
-        log.log(level, event, extra={**who, "request": self._asked_by.id, **more})
+        log.log(level, event, extra={**self._who, "request": self._asked_by.id, **more})
+        if self._span:
+            self._span.note(event, **more)
 
     def _interrupt(self) -> None:
         self._wakes.set()

@@ -81,7 +81,7 @@ class Catalog:
         may_have = [entry for entry in self.entries if entry.is_unheard() or (entry is preferred and not listed)]
         if wanted not in listed and not may_have:
             raise UnknownModel(wanted)
-        return Route(wanted, lambda: self._having(wanted) or may_have or [preferred], self._gate), wanted
+        return Route(wanted, lambda: self._having(wanted) or may_have or [preferred], self._gate, OTHER), wanted
 
     def lists(self, model: str) -> bool:
         """Tell if a model is one of those that are known, and not just a name that somebody said."""

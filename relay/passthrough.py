@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from relay import tally
+from relay import spans, tally
 from relay.completion import cause
 from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
 from relay.pipe import Pipe
@@ -72,9 +72,11 @@ def relay(call: Call, pipe: Pipe, max_event_bytes: int, shape: Shape = brief, on
         last = _error_event(shape(failure), b"".join(seen)[-4:])
     finally:
         pipe.close(last)
+        prompt, completion, chars = tally.of_stream([*seen, lines.rest], size)
+        spans.count(call.span, prompt, completion)
         call.close()
         if on_end:
-            on_end(*tally.of_stream([*seen, lines.rest], size), failure)
+            on_end(prompt, completion, chars, failure)
 
 
 def read_whole(call: Call, max_bytes: int) -> bytes:
@@ -89,6 +91,8 @@ def read_whole(call: Call, max_bytes: int) -> bytes:
             body += piece
             if len(body) > max_bytes:
                 raise ReplyTooLong(f"more than {max_bytes} bytes")
+        if call.span:  # only then, since what is charged is read off it once the client has it
+            spans.count(call.span, *tally.of_reply(bytes(body))[:2])
     finally:
         call.close()
     if not body.rstrip().endswith(b"}"):  # where the connection's end is the body's, nothing else tells

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
-from relay import retries
+from relay import retries, spans
 from relay.body import Take
 from relay.context import capped, fits, prompt_bytes
 from relay.continuation import NONE, continued
@@ -18,6 +18,7 @@ from relay.entry import Entry
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from relay.gate import Gate
 from relay.health import OPEN, is_down
+from relay.request_id import current
 from relay.route_errors import PromptTooLong
 from relay.upstream import Call
 
@@ -25,11 +26,13 @@ from relay.upstream import Call
 class Route:
     """The servers of one model, for one request or answer; the first is the preferred one.
 
-    `having` lists them anew for each call: one that went may be back when an answer is to go on.
+    `having` lists them anew for each call: one that went may be back when an answer is to go on. `label` stands for a
+    model's name that is nothing but what somebody said.
     """
 
-    def __init__(self, model: str, having: Callable[[], list[Entry]], gate: Gate) -> None:
+    def __init__(self, model: str, having: Callable[[], list[Entry]], gate: Gate, label: str = "") -> None:
         self.model = model
+        self.label = label or model
         self.entries = having()
         self.gate = gate
         self._having = having
@@ -84,6 +87,7 @@ class RoutedCall(Call):
         self._kept = kept
         self._user = user
         self._request_id = request_id
+        self._origin = current.get()  # whose work it is: another thread may come to ask the next server
         self._size = -1
         self._left: list[Entry] = []  # who was not asked yet in this round
         self._entry: Entry | None = None  # whose slot it holds
@@ -95,7 +99,7 @@ class RoutedCall(Call):
         """Give the bytes as a call of one server does; one that ends without a byte is taken over by the next."""
         while True:
             try:
-                more = super().read(take)
+                more = self._first(take) if self.span and not self._line.body_heard_at else super().read(take)
                 if more or self._line.body_heard_at:
                     return more
                 raise UpstreamBroken("the reply ended without a byte")
@@ -106,6 +110,19 @@ class RoutedCall(Call):
                 self.close()
                 self._reply = None
                 self._ask_in_turn(error)
+
+    def _first(self, take: Take) -> bool:
+        """Read as ever, but note when the first piece comes; those behind it go to `take` alone."""
+        enough = False
+
+        def note(piece: bytes) -> bool:
+            nonlocal enough
+            if self.span:
+                self.span.note("first_token")
+            enough = take(piece)
+            return True
+
+        return super().read(note) and (enough or super().read(take))
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the bytes to a reader that may wait; one server's, to the end."""
@@ -150,6 +167,8 @@ class RoutedCall(Call):
                 super()._send()
                 answers = True
                 entry.health.answered()
+                if self.span:
+                    self.span.tell(status=200)
                 return
             except UpstreamError as error:
                 self._note(error)
@@ -157,6 +176,7 @@ class RoutedCall(Call):
                 if not retries.elsewhere(error):
                     raise
             finally:
+                current.set(self._origin)
                 if not answers:
                     self._leave()
         if failure:
@@ -173,6 +193,8 @@ class RoutedCall(Call):
         self._line.timeouts = entry.upstream.timeouts
         self._line.begin()
         self._body = self._body_for(entry)
+        self.span = spans.begin(spans.CALL, self._route.label, self._origin, upstream=entry.upstream.name)
+        current.set(self.span.origin if self.span else self._origin)
         return entry
 
     def _body_for(self, entry: Entry) -> dict[str, Any]:
@@ -186,12 +208,17 @@ class RoutedCall(Call):
         if self._entry and not self._said_all:
             error.upstream = self._entry.upstream.name
             self._failed = True
+            if self.span:
+                self.span.fail(error)
             self._entry.failed(error)
             if isinstance(error, UpstreamRefused) and error.status < 500 and not is_down(error):
                 self._entry.health.answered()
 
     def _leave(self) -> None:
         entry, self._entry = self._entry, None
+        span, self.span = self.span, None
+        if span:
+            span.end()
         if entry:
             if self._line.body_heard_at and not self._failed:
                 entry.health.succeeded()

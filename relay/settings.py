@@ -20,14 +20,15 @@ from relay.access_settings import AccessSettings, check_access
 from relay.continuation import STYLES
 from relay.errors import SettingError
 from relay.setting_values import check, convert, read_file, row
+from relay.trace_settings import TraceSettings, as_far_as_used, check_traces, headers
 
 PREFIX = "TALKABOUT_"
 _EACH_USER, _MOST = "What each user may use", 10_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(AccessSettings):
-    """What the operator can set; who may come in is set in relay/access_settings.py."""
+class Settings(AccessSettings, TraceSettings):
+    """What the operator can set; relay/access_settings.py and relay/trace_settings.py have more of it."""
 
     host: str = row("127.0.0.1", "address", "Where the server listens.", env="HOST")
     port: int = row(8000, "port", "The port that it listens on.", env="PORT", low=1, high=65535)
@@ -167,8 +168,10 @@ def load(environ: Mapping[str, str] | None = None, dotenv: str | Path | None = "
     """
     found = {k: v for k, v in dotenv_values(dotenv).items() if v is not None} if dotenv else {}
     found.update(os.environ if environ is None else environ)
-    settings = Settings(**{f.name: _read(f, found) for f in fields(Settings)})
+    used = as_far_as_used(found)
+    settings = Settings(**{f.name: _read(f, used) for f in fields(Settings)})
     check_access(settings)
+    check_traces(settings)
     return settings
 
 
@@ -176,7 +179,7 @@ def secrets_of(settings: Settings) -> list[str]:
     """List every value that must not be shown, each token of `tokens` by itself."""
     values = [getattr(settings, f.name) for f in fields(Settings) if f.metadata.get("secret")]
     pairs = [pair.partition("=") for pair in settings.tokens.split()]
-    return [value for value in [*values, *(token for _, _, token in pairs)] if value]
+    return [value for value in [*values, *(token for _, _, token in pairs), *headers(settings).values()] if value]
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
@@ -226,10 +229,10 @@ def as_markdown() -> str:
         "| name | default | unit | what it does |",
         "|---|---|---|---|",
     ]
-    inherited = {f.name for f in fields(AccessSettings)}
+    inherited = [f.name for f in (*fields(AccessSettings), *fields(TraceSettings))]
     lines += [
         f"| `{variable(f)}` | {_default(f)} | {f.metadata['unit']} | {f.metadata['sentence']} |"
-        for f in sorted(fields(Settings), key=lambda f: f.name in inherited)
+        for f in sorted(fields(Settings), key=lambda f: f.name in inherited and 1 + inherited.index(f.name))
     ]
     return "\n".join(lines) + "\n"
 

@@ -25,6 +25,7 @@ from relay.line import DEFAULT_TIMEOUTS, Line, Timeouts
 from relay.pool import Pool
 from relay.replies import bounded, model_list
 from relay.session import make_session, prepare, transmit
+from relay.spans import Span
 from relay.wire import using
 
 __all__ = ["Call", "Timeouts", "Upstream"]
@@ -163,6 +164,7 @@ class Call:
         self._body = body
         self._line = Line(upstream.timeouts)
         self._reply: Reply | None = None
+        self.span: Span | None = None  # while somebody traces it
 
     def open(self) -> None:
         """Send the request and wait for the reply's headers; raises UpstreamError."""

@@ -27,7 +27,7 @@ GIVEN_BACK_S = 5.0
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out of them."""
-    for name in [name for name in os.environ if name.startswith("TALKABOUT_") or name in ("HOST", "PORT")]:
+    for name in [name for name in os.environ if name.startswith(("TALKABOUT_", "OTEL_")) or name in ("HOST", "PORT")]:
         monkeypatch.delenv(name)
 
 

@@ -12,6 +12,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import OpenIDCode, UserInfo
+from authlib.oidc.rpinitiated import EndSessionEndpoint
 from flask import Flask, jsonify
 from joserfc.jwk import RSAKey
 from werkzeug.serving import make_server
@@ -25,6 +26,9 @@ class Client:
     """The one client that is known."""
 
     client_id = CLIENT
+
+    def __init__(self, leads_back_to: list[str]) -> None:
+        self.client_metadata = {"post_logout_redirect_uris": leads_back_to}
 
     def get_client_id(self) -> str:
         return CLIENT
@@ -79,6 +83,9 @@ class Provider:
         self.claims: dict[str, Any] = {"sub": "alice"}
         self.says: dict[str, Any] = {}  # in an ID token, whatever would be right
         self.nonce: str | None = None
+        self.offers: dict[str, str] = {}  # in its configuration, beside what each provider has there
+        self.leads_back_to: list[str] = []  # registered addresses, after signing out
+        self.signed_out: list[str | None] = []  # where to those were led back that were signed out
         self.codes: dict[str, Code] = {}
         self.key = self.signs = RSAKey.generate_key(2048, parameters={"kid": "1"})
         self.app = self._app()
@@ -86,14 +93,19 @@ class Provider:
     def _app(self) -> Flask:
         app = Flask("provider")
         app.secret_key = "provider"
-        server = AuthorizationServer(app, query_client=lambda _: Client(), save_token=lambda *_: None)
+        server = AuthorizationServer(
+            app,
+            query_client=lambda id: Client(self.leads_back_to) if id == CLIENT else None,
+            save_token=lambda *_: None,
+        )
         server.register_grant(_grant(self), [_open_id(self), CodeChallenge(required=True)])
+        server.register_endpoint(_end_session(self))
 
         @app.get("/.well-known/openid-configuration")
         def configuration() -> Any:
             paths = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks"}
             urls = {name: f"{self.issuer}/{path}" for name, path in paths.items()}
-            return jsonify(issuer=self.issuer, id_token_signing_alg_values_supported=["RS256"], **urls)
+            return jsonify(issuer=self.issuer, id_token_signing_alg_values_supported=["RS256"], **urls, **self.offers)
 
         @app.get("/jwks")
         def jwks() -> Any:
@@ -103,6 +115,10 @@ class Provider:
         def authorize() -> Any:
             grant = server.get_consent_grant(end_user=self.claims)
             return server.create_authorization_response(grant=grant, grant_user=self.claims)
+
+        @app.get("/leave")
+        def leave() -> Any:
+            return server.create_endpoint_response("end_session") or "You are signed out."
 
         @app.post("/token")
         def token() -> Any:
@@ -157,6 +173,17 @@ def _open_id(provider: Provider) -> OpenIDCode:
             return UserInfo({**user, **provider.says})
 
     return OpenId(require_nonce=True)
+
+
+def _end_session(provider: Provider) -> type[EndSessionEndpoint]:
+    class EndSession(EndSessionEndpoint):
+        def is_post_logout_redirect_uri_legitimate(self, *_: object) -> bool:
+            return True  # as if the user had been asked
+
+        def end_session(self, asked: Any) -> None:
+            provider.signed_out.append(asked.redirect_uri)
+
+    return EndSession
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "server.log"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TALKABOUT_")}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("TALKABOUT_", "OTEL_"))}
         self.environ = {
             **clean,
             "HOST": "127.0.0.1",

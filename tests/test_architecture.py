@@ -70,6 +70,10 @@ def test_gevent_stands_only_in_the_door_and_in_the_hot_path_s_one_module() -> No
     assert importers_of("gevent") == {"wsgi.py", "gunicorn.conf.py", "relay/loop.py"}
 
 
+def test_opentelemetry_stands_only_where_traces_are_made() -> None:
+    assert importers_of("opentelemetry") == {"web/otel.py"}
+
+
 def test_nothing_is_imported_inside_a_function() -> None:
     inside = [
         where for where, node in FUNCTIONS for part in ast.walk(node) if isinstance(part, (ast.Import, ast.ImportFrom))

@@ -37,7 +37,7 @@ class Script:
     """A call whose pieces come one by one, each once the client has what the one before it said."""
 
     def __init__(self, client: socket.socket, pipe: Pipe, counts: Counter[str]) -> None:
-        self.ended = False
+        self.ended, self.span = False, None
         self.costs: list[dict[str, int]] = []
         self._client = client.makefile("rb")
         self._pipe = pipe

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +19,7 @@ from relay.settings import Settings
 from tests.apps import client, here
 from tests.oidc_provider import CLIENT, SECRET, Provider, running
 from tests.servers import Server
+from tests.test_access import csrf_of
 
 PAGE = {"Accept": "text/html"}
 
@@ -31,6 +34,7 @@ def shared() -> Iterator[Provider]:
 def provider(shared: Provider) -> Provider:
     """Lend the provider, telling the truth."""
     shared.claims, shared.says, shared.nonce, shared.signs = {"sub": "alice"}, {}, None, shared.key
+    shared.offers, shared.leads_back_to, shared.signed_out = {}, [], []
     return shared
 
 
@@ -176,6 +180,51 @@ def test_a_provider_that_is_away_is_told_and_nothing_else(tmp_path: Path) -> Non
     with client(gone) as app:
         led = app.get("/login/oidc", headers=PAGE)
         assert led.status_code == 502 and "127.0.0.1" not in led.text
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_who_signs_out_is_led_to_the_provider_and_back(provider: Provider, tmp_path: Path, everywhere: bool) -> None:
+    provider.offers = {"end_session_endpoint": f"{provider.issuer}/leave?of=all"}
+    provider.leads_back_to = ["http://localhost/login"]
+    with client(of(provider, tmp_path)) as app:
+        sign_in(app)
+        word = csrf_of(app, "/account")
+        page = app.post("/logout/everywhere" if everywhere else "/logout", data={"csrf": word})
+        assert app.get("/").status_code == 401 and "alice" not in page.text
+        [there] = {html.unescape(found) for found in re.findall(r'(?:href="|url=)(http[^"]+)"', page.text)}
+        back = requests.get(there, allow_redirects=False, timeout=10)
+    assert (back.status_code, back.headers["Location"]) == (302, "http://localhost/login")
+    assert provider.signed_out == ["http://localhost/login"]
+    assert parse_qs(urlsplit(there).query)["of"] == ["all"] and SECRET not in there
+
+
+@pytest.mark.parametrize("offered", [{}, {"end_session_endpoint": ""}, {"end_session_endpoint": "javascript:alert(1)"}])
+def test_a_provider_that_offers_no_way_out_is_left_alone(
+    provider: Provider, tmp_path: Path, offered: dict[str, str]
+) -> None:
+    provider.offers = offered
+    with client(of(provider, tmp_path)) as app:
+        sign_in(app)
+        left = app.post("/logout")
+        assert (left.status_code, left.headers["Location"]) == (303, "/login") and app.get("/").status_code == 401
+
+
+def test_who_came_with_a_token_signs_out_here_alone(provider: Provider, tmp_path: Path) -> None:
+    provider.offers = {"end_session_endpoint": f"{provider.issuer}/leave"}
+    with client(of(provider, tmp_path)) as app:
+        app.post("/login", data={"token": here(app).tokens.create("alice", scopes=frozenset(SCOPES))[0]})
+        assert app.post("/logout").headers["Location"] == "/login"
+
+
+def test_a_provider_that_is_away_keeps_nobody_signed_in(tmp_path: Path) -> None:
+    with running() as gone, client(of(gone, tmp_path)) as app:
+        sign_in(app)
+        session = app.get_cookie("talkabout")
+    assert session
+    with client(of(gone, tmp_path)) as app:  # which has not asked it for anything yet
+        app.set_cookie("talkabout", session.value)
+        assert app.get("/").status_code == 200
+        assert app.post("/logout").headers["Location"] == "/login" and app.get("/").status_code == 401
 
 
 def test_where_there_is_no_provider_there_is_no_way_to_one(tmp_path: Path) -> None:

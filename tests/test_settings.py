@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import stat
 import subprocess
 import sys
@@ -103,3 +105,23 @@ def test_a_wrong_setting_stops_gunicorn_with_one_sentence(tmp_path: Path, name: 
     environ = {name: value, "TALKABOUT_DATA_DIR": str(tmp_path)}
     done = subprocess.run(command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (1, f"talkabout: {sentence}\n")
+
+
+def made_to_run(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `make run` in that environment, where everything is set up, and wait for its end."""
+    here = {"PATH": os.environ["PATH"], "TALKABOUT_EMBEDDED_MODEL": "off", **environ}
+    command = ["make", "--old-file=setup", "run"]
+    return subprocess.run(command, check=False, cwd=ROOT, env=here, capture_output=True, text=True, timeout=60)
+
+
+def test_make_run_says_what_gunicorn_would_stumble_over(tmp_path: Path) -> None:
+    done = made_to_run({"WEB_CONCURRENCY": "many", "TALKABOUT_DATA_DIR": str(tmp_path)})
+    assert done.returncode and "Traceback" not in done.stderr
+    assert "talkabout: WEB_CONCURRENCY: expected a whole number, got 'many'\n" in done.stderr
+
+
+def test_make_run_takes_an_empty_number_of_workers_for_the_usual_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = made_to_run({"WEB_CONCURRENCY": "", "PORT": port, "TALKABOUT_DATA_DIR": str(tmp_path)})
+    assert f"talkabout: HOST and PORT: cannot listen on 127.0.0.1:{port}" in done.stderr

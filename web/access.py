@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Flask, Request, Response, current_app, redirect, render_template, request, session
+from flask import Blueprint, Flask, Request, Response, current_app, g, redirect, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from answers.tokens import USUAL, Tokens
 from answers.tree import now_us
 from relay.settings import Settings
-from web import csrf
+from web import csrf, oidc
 from web.accept import wants_page
 from web.attempts import too_many
 from web.body import form_fields
@@ -92,14 +92,16 @@ def enter() -> ResponseReturnValue:
 
 
 @access.post("/logout")
-def leave() -> AnyResponse:
-    """Forget the session of this browser."""
+def leave() -> ResponseReturnValue:
+    """Forget the session of this browser, and let whoever came from the provider be signed out there too."""
+    from_provider = "oidc" in session
     session.clear()
-    return redirect("/login", 303)
+    g.pop("caller", None)
+    return oidc.leave() if from_provider else redirect("/login", 303)
 
 
 @access.post("/logout/everywhere")
-def leave_everywhere() -> AnyResponse:
+def leave_everywhere() -> ResponseReturnValue:
     """End all sessions of this user, on whatever device."""
     csrf.check(form_fields())
     services().tokens.sign_out(current_user())

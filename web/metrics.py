@@ -10,7 +10,6 @@ import logging
 import os
 import platform
 import threading
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ from answers.measures import Tally
 from web.logs import lines_dropped
 from web.metric_files import locked
 from web.services import Services
+from web.version import version
 
 log = logging.getLogger(__name__)
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 EVERY_S = 1.0
 
-_ABOUT = Path(__file__).parent.parent / "pyproject.toml"
 _BY_MODEL = ("upstream", "model")
 
 
@@ -55,12 +54,6 @@ UPSTREAM_WAITING = _gauge("upstream_waiting", "Calls that wait for a place.", ("
 JOURNAL_LAG = _histogram("journal_lag_seconds", "From an event's arrival to its commit, of each commit's oldest.")
 LOG_DROPPED = _gauge("log_lines_dropped", "Lines of the log that found no room, of the workers that live.")
 JOURNAL_WAITING = _gauge("journal_waiting_bytes", "What waits for the journal.")
-
-
-def version() -> str:
-    """Tell which version runs, where the file that says so is there."""
-    about = tomllib.loads(_ABOUT.read_text(encoding="utf-8")) if _ABOUT.exists() else {}
-    return str(about.get("project", {}).get("version", "unknown"))
 
 
 class Report:

@@ -62,6 +62,17 @@ def end() -> ResponseReturnValue:
     return redirect(wanted, 303)
 
 
+def leave() -> ResponseReturnValue:
+    """Lead a browser whose session has ended to the provider, to be signed out there, if that can be done."""
+    provider = current_app.extensions["talkabout.provider"]
+    try:
+        address = provider.way_out(url_for("access.login", _external=True)) if provider else ""
+    except SignInFailed as error:
+        log.warning("the provider cannot be asked to sign somebody out: %s", error)
+        address = ""
+    return render_template("left.html", address=address) if address else redirect("/login", 303)
+
+
 def _here() -> Any:
     provider = current_app.extensions["talkabout.provider"]
     if provider is None:

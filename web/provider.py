@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from authlib.common.errors import AuthlibBaseError
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.flask_client import OAuth
 from flask import Flask, session
 from joserfc.errors import JoseError
@@ -20,7 +21,7 @@ _STATE = "_state_"  # how Authlib names in a session what it has to remember
 
 
 class Provider:
-    """Lead browsers there, and read what they bring back. Both raise SignInFailed."""
+    """Lead browsers there and out again, and read what they bring back. All raise SignInFailed."""
 
     def __init__(self, app: Flask, settings: Settings) -> None:
         client = {"scope": settings.oidc_scopes, "code_challenge_method": "S256", "default_timeout": _TIMEOUT_S}
@@ -50,6 +51,19 @@ class Provider:
         if claims.get("iss") != issuer or not self._is_for_us(claims.get("aud")):
             raise SignInFailed("the ID token is missing, another issuer's, or for somebody else")
         return claims
+
+    def way_out(self, back: str) -> str:
+        """Make the address at which a browser is signed out there, to come back to `back`; empty if there is none.
+
+        OpenID Connect RP-Initiated Logout 1.0, by the client's id: a cookie has no room for the ID token. So the
+        provider may ask the user first.
+        """
+        with _failures():
+            end = str(self._oauth.load_server_metadata().get("end_session_endpoint") or "")
+        if not end.startswith(("https://", "http://")):
+            return ""
+        asked = {"client_id": self._client_id, "post_logout_redirect_uri": back}
+        return str(add_params_to_uri(end, list(asked.items())))
 
     def _is_for_us(self, audience: object) -> bool:
         return self._client_id in (audience if isinstance(audience, list) else [audience])

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 _BEGAN = "talkabout.began"
 _USER_CHARS = 12
-_QUIET = {"static", "ops.healthz", "ops.readyz", "ops.metrics"}
+QUIET = {"static", "ops.healthz", "ops.readyz", "ops.metrics"}
 
 
 def init_app(app: Flask) -> None:
@@ -33,14 +33,14 @@ def _begin() -> None:
 def _answer(response: Response) -> Response:
     """Name the request in its response, and say how it went once that is written: a stream lasts as long as it does."""
     response.headers[request_id.HEADER] = request_id.current.get().id
-    level = logging.DEBUG if request.endpoint in _QUIET else logging.INFO
+    level = logging.DEBUG if request.endpoint in QUIET else logging.INFO
     if log.isEnabledFor(level):
         facts = {
             "request": request_id.current.get().id,
             "method": request.method,
             "route": request.url_rule.rule if request.url_rule else "none",  # an address may have a secret in it
             "status": response.status_code,
-            "user": _pseudonym(request.environ.get("talkabout.user", "")),
+            "user": pseudonym(request.environ.get("talkabout.user", "")),
             "answer": response.headers.get("X-Answer-Id", ""),
         }
         response.call_on_close(partial(_say, level, request.environ[_BEGAN], facts))
@@ -52,6 +52,6 @@ def _say(level: int, began: float, facts: dict[str, object]) -> None:
     log.log(level, "request", extra={**said, "ms": round((time.monotonic() - began) * 1000, 1)})
 
 
-def _pseudonym(user: str) -> str:
+def pseudonym(user: str) -> str:
     """Name a user by a digest: the same each time, and nothing that stands in a cookie or a mailbox."""
     return hashlib.sha256(user.encode()).hexdigest()[:_USER_CHARS] if user else ""

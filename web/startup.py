@@ -56,6 +56,8 @@ def _upstreams(settings: Settings, upstreams: Upstreams, embedded_url: str) -> l
     else:
         lines.append(f"no embedded model: {embedded_model.why_not(settings)}")
     lines.append(f"model: {demo_model.MODEL} (built in)")
+    if settings.traces_url:
+        lines.append(f"traces: {_without_password(settings.traces_url)}")
     if not upstreams:
         lines += [
             f"{name} answers at {url}; to use it: TALKABOUT_UPSTREAM_URL={url}" for name, url in local_servers(settings)

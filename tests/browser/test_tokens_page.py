@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -12,6 +13,7 @@ from answers.database import Database
 from answers.tokens import SCOPES, Tokens
 from relay.settings import Settings
 from tests.chat_page import WAIT_MS
+from tests.oidc_provider import CLIENT, SECRET, running
 from tests.servers import Server
 
 pytestmark = pytest.mark.browser
@@ -59,3 +61,22 @@ def test_a_token_is_revoked_without_javascript(page: Page) -> None:
     page.get_by_role("button", name="Revoke: carol").click()
     expect(page.get_by_text("revoked 20")).to_be_visible()
     expect(page.get_by_role("button", name="Revoke: carol")).to_have_count(0)
+
+
+def test_whoever_signs_out_is_led_through_the_provider_and_back(browser: Browser, tmp_path: Path) -> None:
+    with running() as provider:
+        known = {"ISSUER": provider.issuer, "CLIENT_ID": CLIENT, "CLIENT_SECRET": SECRET}
+        settings = {f"TALKABOUT_OIDC_{name}": value for name, value in known.items()}
+        with Server(tmp_path, TALKABOUT_AUTH="oidc", **settings) as server:
+            provider.offers = {"end_session_endpoint": f"{provider.issuer}/leave"}
+            provider.leads_back_to = [f"{server.url}/login"]
+            context = browser.new_context(java_script_enabled=False, locale="en-US")
+            page = context.new_page()
+            page.set_default_timeout(WAIT_MS)
+            page.goto(f"{server.url}/login")
+            page.get_by_role("link", name="Sign in with your account").click()
+            page.get_by_role("link", name="Signed in: alice").click()
+            page.get_by_role("button", name="Sign out", exact=True).click()
+            expect(page.get_by_role("link", name="Sign in with your account")).to_be_visible()
+            assert (page.url, provider.signed_out) == (f"{server.url}/login", [f"{server.url}/login"])
+            context.close()
