@@ -217,11 +217,11 @@ class Services:
             raise
 
     def _spent(self, caller: Caller, model: str, spent: Spent, charge: Charge | None) -> None:
+        self.usage.record(caller.user, caller.token, model, spent)
         try:
-            self.usage.record(caller.user, caller.token, model, spent)
             self.quotas.settle(charge, spent)
         except DatabaseError as error:
-            log.warning("a request is not counted: %s", error)
+            log.warning("a request stays charged as it was thought to be: %s", error)
 
     def _log_prompt(self, prompt: str, **of: str) -> None:
         if self.settings.log_prompts:
@@ -240,6 +240,7 @@ class Services:
         self.recovery.drain()
         self.streams.drain()
         self.follower.close()
+        self.usage.close()
 
 
 def services() -> Services:
