@@ -32,8 +32,10 @@ def init(settings: Settings) -> None:
     """Send all that this process says through one formatter; may be called again."""
     outlet = Outlet()
     outlet.setFormatter(_formatter(settings))
-    # Nobody is told these, and under gevent a request's first line would make a thread object for its greenlet.
+    # What no line says is not looked for (docs.python.org/3/howto/logging.html#optimization); under gevent a request's
+    # first line would make a thread object for its greenlet.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
