@@ -6,6 +6,8 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -112,18 +114,19 @@ class Answer:
 
     def append(self, deltas: list[Delta]) -> None:
         """Take over what the model wrote: what came together becomes one event, where it is of one kind."""
-        kind, run = "content", [""]
-        for delta in deltas:
-            self.finish_reason = delta.finish_reason or self.finish_reason
-            self.usage = delta.usage or self.usage
-            self._deltas += bool(delta.reasoning) + bool(delta.content)
-            for name, text in (("reasoning", delta.reasoning), ("content", delta.content)):
-                if text and name != kind:
-                    self._text(kind, "".join(run))
-                    kind, run = name, [text]
-                elif text:
-                    run.append(text)
-        self._text(kind, "".join(run))
+        texts: list[tuple[str, str]] = []
+        for content, reasoning, finish_reason, usage in deltas:
+            if finish_reason:
+                self.finish_reason = finish_reason
+            if usage:
+                self.usage = usage
+            if reasoning:
+                texts.append(("reasoning", reasoning))
+            if content:
+                texts.append(("content", content))
+        self._deltas += len(texts)
+        for kind, run in groupby(texts, itemgetter(0)):
+            self._text(kind, "".join([text for _, text in run]))
 
     def reset(self, *, keep: bool) -> None:
         """Say the whole text again, or with `keep` off begin anew with none."""

@@ -89,9 +89,9 @@ class Decoder(_LineBuffer):
     def _is_one_event(self, chunk: bytes) -> bool:
         """Tell if nothing waits and this is one line of data and its end, as nearly every chunk of a model is."""
         return (
-            chunk[:6] == b"data: "
-            and chunk.find(b"\n") == len(chunk) - 2
-            and chunk[-1:] == b"\n"
+            chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and chunk.count(b"\n") == 2
             and not (self._rest or self._data or self._event or self._after_cr or self._failed)
             and self._id == self.last_event_id
             and len(chunk) <= self._max
