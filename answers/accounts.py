@@ -73,11 +73,11 @@ class Accounts:
             spent = Spent(account.tokens, estimate_of(chars), estimated=True)
         else:
             spent = Spent(prompt, completion)
+        self._usage.record(account.user, account.token, account.model, spent)
         try:
-            self._usage.record(account.user, account.token, account.model, spent)
             self._quotas.settle(account.charge, spent)
         except DatabaseError as error:
-            log.warning("a request is not counted: %s", error)
+            log.warning("a request stays charged as it was thought to be: %s", error)
 
     def failed(self, route: Route, model: str, error: BaseException | None) -> None:
         """Count a failure of a model server under the one that failed; what was stopped has not."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -29,13 +32,15 @@ def reset_block(answer: str, seq: int, content: str, reasoning: str) -> bytes:
 
 
 class Answer:
-    """What an answer is so far; its methods add events, `take` hands over those that are new, each encoded once."""
+    """What an answer is so far; its methods add events to those that are `new`."""
 
     def __init__(self, answer: str, conversation: str, model: str) -> None:
         self.answer = answer
         self.conversation = conversation
         self.model = model
+        self.max_chars = sys.maxsize  # of text; what is longer is cut
         self.seq = 0
+        self.new: list[Entry] = []  # the events that nobody has taken yet, each encoded once
         self.is_lost = False  # the journal has not all of its text
         self.chars = 0
         self.finish_reason: str | None = None
@@ -49,7 +54,7 @@ class Answer:
         self._deltas = 0
         self._began = time.monotonic()
         self._first_token: float | None = None
-        self._new: list[Entry] = []
+        self._stream = stream_of(answer)
 
     @property
     def content(self) -> str:
@@ -65,11 +70,6 @@ class Answer:
     def sha256(self) -> str:
         """The digest of the text so far, in UTF-8."""
         return hashlib.sha256(self.content.encode()).hexdigest()
-
-    def take(self) -> list[Entry]:
-        """Hand over the events that were added since the last time."""
-        new, self._new = self._new, []
-        return new
 
     def restore(self, entries: Iterable[Entry]) -> bool:
         """Become what these events of the journal say, to go on behind them; false if that is not the whole text."""
@@ -114,18 +114,19 @@ class Answer:
 
     def append(self, deltas: list[Delta]) -> None:
         """Take over what the model wrote: what came together becomes one event, where it is of one kind."""
-        kind, run = "content", [""]
-        for delta in deltas:
-            self.finish_reason = delta.finish_reason or self.finish_reason
-            self.usage = delta.usage or self.usage
-            self._deltas += bool(delta.reasoning) + bool(delta.content)
-            for name, text in (("reasoning", delta.reasoning), ("content", delta.content)):
-                if text and name != kind:
-                    self._text(kind, "".join(run))
-                    kind, run = name, [text]
-                elif text:
-                    run.append(text)
-        self._text(kind, "".join(run))
+        texts: list[tuple[str, str]] = []
+        for content, reasoning, finish_reason, usage in deltas:
+            if finish_reason:
+                self.finish_reason = finish_reason
+            if usage:
+                self.usage = usage
+            if reasoning:
+                texts.append(("reasoning", reasoning))
+            if content:
+                texts.append(("content", content))
+        self._deltas += len(texts)
+        for kind, run in groupby(texts, itemgetter(0)):
+            self._text(kind, "".join([text for _, text in run]))
 
     def reset(self, *, keep: bool) -> None:
         """Say the whole text again, or with `keep` off begin anew with none."""
@@ -159,6 +160,8 @@ class Answer:
         return round((tokens - 1) / seconds, 1) if self._deltas and tokens > 1 and seconds > 0 else None
 
     def _text(self, kind: str, text: str) -> None:
+        if kind == "content" and len(text) > self.max_chars - self.chars:
+            text = text[: max(self.max_chars - self.chars, 0)]
         if not text:
             return
         self.phase("thinking" if kind == "reasoning" else "writing")
@@ -183,4 +186,4 @@ class Answer:
     ) -> None:
         self.seq += 1
         block = encode(orjson.dumps(data).decode(), event, f"{self.answer}:{self.seq}", retry)
-        self._new.append(Entry(stream_of(self.answer), self.seq, block, final))
+        self.new.append(Entry(self._stream, self.seq, block, final))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from answers.answer import Answer, stream_of
-from answers.entries import Batch, Entry
+from answers.entries import Batch
 from answers.journal import Journal
 from answers.writer import Writer
 from relay.errors import JournalError, Replaced, TalkaboutError
@@ -33,28 +33,25 @@ class Pen:
         self._lease_s = lease_s
         self._refused = threading.Event()
         self._dropped = threading.Event()
-        self._new: list[Entry] = []  # taken out of the answer, and not yet by the writer
         self._begin()
 
     def offer(self) -> bool:
         """Hand what is new to the journal without ever waiting; false if that is for `write` to do, in a thread."""
         if self._refused.is_set():
             return False
-        self._new += self.answer.take()
-        if self._new:
-            if not self._writer.offer(Batch(self._stream, self._owner, self._new)):
+        if self.answer.new:
+            if not self._writer.offer(Batch(self._stream, self._owner, self.answer.new)):
                 return False
-            self._new = []
+            self.answer.new = []
         return True
 
     def write(self) -> None:
         """Hand what is new to the journal; it is there before anybody reads it."""
         if self._refused.is_set():
             self._mend()
-        self._new += self.answer.take()
-        if self._new:
-            self._writer.append(Batch(self._stream, self._owner, self._new))
-            self._new = []
+        if self.answer.new:
+            self._writer.append(Batch(self._stream, self._owner, self.answer.new))
+            self.answer.new = []
 
     def settle(self) -> None:
         """Wait until everything is in the journal."""
@@ -97,8 +94,7 @@ class Pen:
         self.wait(0)
         while not self._mended():
             self.wait(_TRY_AGAIN_S)
-        self.answer.take()
-        self._new = []
+        self.answer.new = []
         self._begin()
         self.answer.reset(keep=True)
 

@@ -69,6 +69,7 @@ class Producer:
         self.ended = threading.Event()
         self.began_at = time.time()
         self._ask = ask
+        self.answer.max_chars = ask.max_chars
         self._pen = pen
         self._adopted = adopted
         self._settle = settle
@@ -196,9 +197,9 @@ class Producer:
 
     def _append(self, some: list[Delta], seam: Seam) -> None:
         if some:
-            if seam.is_open:
+            if seam.left:
                 some = [delta._replace(content=seam.join(delta.content)) for delta in some]
-            self.answer.append(self._within(some))
+            self.answer.append(some)
             self._note_pace(len(some))
             if self.answer.chars >= self._ask.max_chars:
                 raise AnswerTooLong(f"{self.answer.chars} characters")
@@ -213,17 +214,6 @@ class Producer:
             self._heard_at = time.monotonic()
             self._tally.first_token.observe(self.answer.ttft_ms / 1000)
             self._say("answer's first token", logging.DEBUG, ttft_ms=self.answer.ttft_ms)
-
-    def _within(self, some: list[Delta]) -> list[Delta]:
-        """Cut what is longer than an answer may be."""
-        left = self._ask.max_chars - self.answer.chars
-        if sum([len(delta.content) for delta in some]) <= left:
-            return some
-        cut = []
-        for delta in some:
-            cut.append(delta._replace(content=delta.content[: max(left, 0)]))
-            left -= len(delta.content)
-        return cut
 
     def _may_go_on(self, error: TalkaboutError) -> bool:
         """Tell if asking again can help, and count it; a refusal before the first word is told at once."""

@@ -49,7 +49,7 @@ class Readers:
         note_end(answer, row)
         answer.seq = max(last - 1, 1)
         answer.done(row.state)
-        return self._follower.finished(opening + b"".join(entry.block for entry in answer.take()))
+        return self._follower.finished(opening + b"".join(entry.block for entry in answer.new))
 
     def has_seen_the_end(self, row: AnswerRow, after: int) -> bool:
         """Tell if nothing can come behind the seq `after`."""

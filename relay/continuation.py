@@ -44,18 +44,13 @@ class Seam:
     """
 
     def __init__(self, kept: str) -> None:
-        self._shown = kept[len(kept.rstrip()) :]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether something may still have to be dropped."""
-        return bool(self._shown)
+        self.left = kept[len(kept.rstrip()) :]  # what may still have to be dropped
 
     def join(self, text: str) -> str:
         """Return what of a piece of new text is to be shown."""
-        while self._shown and text:
-            if text[0] != self._shown[0]:
-                self._shown = ""
+        while self.left and text:
+            if text[0] != self.left[0]:
+                self.left = ""
                 break
-            text, self._shown = text[1:], self._shown[1:]
+            text, self.left = text[1:], self.left[1:]
         return text

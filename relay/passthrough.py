@@ -20,8 +20,9 @@ from relay.upstream import Call
 
 # What the end of a completion looks like. Looked for only once the stream is over, in its last blocks, each of which
 # begins with a line: text that a model writes stands inside JSON, where its quotes are escaped, so that it can never
-# look like this.
-_END = re.compile(rb'(?:^|[\r\n])data: ?(?:\[DONE\]|\{ ?"error")|"finish_reason" ?: ?"[^"]')
+# look like this. Two expressions that begin with what is looked for: one of both would be tried at each byte.
+_LAST_LINE = re.compile(rb'data:(?<![^\r\n]data:) ?(?:\[DONE\]|\{ ?"error")')
+_REASON = re.compile(rb'"finish_reason" ?: ?"[^"]')
 BLOCKS_AT_THE_END = 32
 _BYTES_OF_EACH = 4096
 
@@ -102,7 +103,7 @@ def read_whole(call: Call, max_bytes: int) -> bytes:
 
 def has_ended(blocks: Iterable[bytes]) -> bool:
     """Tell if the last blocks of a stream say that the completion has ended, and was not cut."""
-    return any(map(_END.search, blocks))
+    return any(_REASON.search(block) or _LAST_LINE.search(block) for block in blocks)
 
 
 def error_block(body: dict[str, Any], id: str | None = None) -> bytes:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -24,12 +22,13 @@ class OnEnd(Protocol):
 _MOST = 10**12  # tokens; a count beyond it is none
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 AROUND = len(b"data: \n\n")
-_DATA = re.compile(rb"(?:^|[\r\n])data: ?(\{[^\r\n]*)")
+_DATA = (b"data: {", b"data:{")
 
 
 def of_stream(blocks: Sequence[bytes], size: int) -> tuple[int | None, int | None, int]:
     """Tell it by a stream's last blocks and its whole size in bytes, of which those blocks are taken as typical."""
-    documents = [data for block in blocks for data in _DATA.findall(block)]
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith(_DATA)]
+    documents = [line[line.index(b"{") :] for line in lines]
     chunks = [chunk for data in documents if (chunk := _read(data))]
     usage: dict[str, Any] = next(
         (found for chunk in reversed(chunks) if isinstance(found := chunk.get("usage"), dict)), {}
@@ -47,26 +46,30 @@ def of_reply(body: bytes) -> tuple[int | None, int | None, int]:
 
 
 def _read(data: bytes) -> dict[str, Any] | None:
-    with suppress(orjson.JSONDecodeError):
+    try:
         chunk: dict[str, Any] = orjson.loads(data)
-        return chunk
-    return None
+    except orjson.JSONDecodeError:
+        return None
+    return chunk
 
 
 def _chars(chunk: dict[str, Any]) -> int:
     """Count the characters that a chunk adds, to whatever: text, reasoning, the arguments of tools."""
-    parts = [choice.get("delta") or choice.get("message") for choice in _objects(chunk.get("choices"))]
-    return sum(len(text) for part in _objects(parts) for text in _texts(part) if isinstance(text, str))
+    chars = 0
+    for choice in _objects(chunk.get("choices")):
+        for part in _objects([choice.get("delta") or choice.get("message")]):
+            texts = [*map(part.get, _TEXTS), *(_arguments(part["tool_calls"]) if "tool_calls" in part else ())]
+            chars += sum([len(text) for text in texts if isinstance(text, str)])
+    return chars
 
 
-def _texts(part: dict[str, Any]) -> Iterator[Any]:
-    yield from map(part.get, _TEXTS)
-    for called in _objects(part.get("tool_calls")):
-        yield from (function.get("arguments") for function in _objects([called.get("function")]))
+def _arguments(tools: Any) -> list[Any]:
+    functions = _objects([called.get("function") for called in _objects(tools)])
+    return [function.get("arguments") for function in functions]
 
 
-def _objects(values: Any) -> Iterator[dict[str, Any]]:
-    return (value for value in values if isinstance(value, dict)) if isinstance(values, list) else iter(())
+def _objects(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
 def tokens_in(value: Any) -> int | None:

@@ -16,7 +16,7 @@ def done(*deltas: Delta) -> Any:
     answer = Answer("a", "c", "m")
     answer.append(list(deltas))
     answer.done("complete")
-    return json.loads(Decoder().feed(answer.take()[-1].block)[0].data)
+    return json.loads(Decoder().feed(answer.new[-1].block)[0].data)
 
 
 @pytest.mark.parametrize("counted", [{"text": 5}, None, True, 7, 2.5])
@@ -38,9 +38,9 @@ def test_one_token_has_no_rate() -> None:
 def test_thirty_pieces_of_one_kind_are_one_event() -> None:
     answer = Answer("a", "c", "m")
     answer.phase("writing")
-    answer.take()
+    answer.new = []
     answer.append([Delta(str(number)) for number in range(30)])
-    (entry,) = answer.take()
+    (entry,) = answer.new
     (event,) = Decoder().feed(entry.block)
     assert json.loads(event.data) == {"content": "".join(map(str, range(30)))}
     assert json.loads(event.data)["content"] == answer.content
@@ -50,7 +50,7 @@ def test_pieces_of_mixed_kinds_are_one_event_for_each_run() -> None:
     answer = Answer("a", "c", "m")
     thought, said = Delta(reasoning="t"), Delta("s")
     answer.append([thought] * 10 + [said] * 5 + [Delta()] + [said] * 4 + [thought] * 2 + [Delta("s", "t")])
-    got = [event for entry in answer.take() for event in Decoder().feed(entry.block)]
+    got = [event for entry in answer.new for event in Decoder().feed(entry.block)]
     texts = [json.loads(event.data) for event in got if event.event == "message"]
     assert texts == [{"reasoning": "t" * 10}, {"content": "s" * 9}, {"reasoning": "ttt"}, {"content": "s"}]
     phases = [json.loads(event.data)["phase"] for event in got if event.event == "phase"]
@@ -60,4 +60,4 @@ def test_pieces_of_mixed_kinds_are_one_event_for_each_run() -> None:
 def test_pieces_that_say_nothing_are_no_event() -> None:
     answer = Answer("a", "c", "m")
     answer.append([Delta(), Delta(finish_reason="stop"), Delta(usage={"completion_tokens": 1})])
-    assert answer.take() == [] and answer.finish_reason == "stop"
+    assert answer.new == [] and answer.finish_reason == "stop"

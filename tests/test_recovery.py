@@ -96,7 +96,7 @@ def test_who_adopts_tells_xinference_to_give_up_what_the_dead_worker_asked(
         completion = f"{PREFIX}digest:some-id"
         said = [Entry(completion, 1, event({"content": "Silence"}))]
         keep(worker.journal, completion, Asked(Account("user", "", "mock", 1, None), body("mock")), 1 << 20)
-        for stream, entries in ((stream_of(row.id), answer.take()), (completion, said)):
+        for stream, entries in ((stream_of(row.id), answer.new), (completion, said)):
             worker.journal.take(stream, "gone", 60)
             worker.journal.commit([Batch(stream, "gone", entries)])
         worker.journal.hand_over("gone")

@@ -23,6 +23,7 @@ from answers.migrate import migrate
 from answers.store import Store
 from answers.usage import NOT_COUNTED, Row, Spent, Usage, counted, today
 from relay.attachments import estimate
+from relay.errors import DatabaseError
 from relay.poem import POEM
 from relay.settings import Settings
 from tests.apps import client, here
@@ -117,6 +118,46 @@ def test_rows_are_added_up_by_what_is_asked_for(usage: Usage, user: str, monkeyp
     assert by_model[0].tokens == 71
 
 
+def test_requests_are_in_the_database_within_moments_in_as_few_commits_as_it_takes(
+    database: Database, usage: Usage, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_module, "CARRY_S", 0.1)
+    commits: list[object] = []
+    real = database.write
+    monkeypatch.setattr(database, "write", lambda work: commits.append(work) or real(work))
+    for _ in range(30):
+        usage.record(user, "", "poem", Spent(3, 2))
+    another_worker = Usage(database, 400)
+    until(lambda: used(another_worker, user) == (30, 90, 60, 0))
+    assert 1 <= len(commits) <= 3
+
+
+def test_what_the_database_does_not_take_is_written_when_it_is_back(
+    database: Database, usage: Usage, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_work: object) -> None:
+        raise DatabaseError("away")
+
+    monkeypatch.setattr(database, "write", fails)
+    usage.record(user, "", "poem", Spent(3, 2))
+    with pytest.raises(DatabaseError):
+        usage.carry()
+    usage.close()  # says that it is lost, and keeps it as long as it lives
+    usage.record(user, "", "poem", Spent(3, 2, estimated=True))
+    monkeypatch.undo()
+    assert used(usage, user) == (2, 6, 4, 1)
+
+
+def test_names_are_kept_within_bounds_while_the_database_is_away(
+    usage: Usage, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_module, "_MOST_KEPT", 2)
+    for model in ("a", "b", "c", "a"):
+        usage.record(user, "", model, Spent(1, 1))
+    first = today()
+    assert usage.rows(first, first, ("model",), 9, user) == [Row(("a",), 2, 2, 2, 0), Row(("b",), 1, 1, 1, 0)]
+
+
 @pytest.mark.parametrize("names", [("day",), ("model",), usage_module.NAMES])
 def test_one_users_rows_are_found_without_those_of_all_others(tmp_path: Path, names: tuple[str, ...]) -> None:
     settings = Settings(data_dir=tmp_path)
@@ -136,6 +177,7 @@ def test_old_rows_are_deleted_some_at_a_time(database: Database, user: str, monk
     for age in (40, 35, 31, 30, 0):
         monkeypatch.setattr(usage_module, "today", lambda age=age: now - timedelta(days=age))
         kept.record(user, "", "poem", Spent(1, 1))
+    kept.carry()
     monkeypatch.setattr(usage_module, "_AT_ONCE", 3)
     assert kept.purge() and not kept.purge()
     assert len(kept.rows(date(2000, 1, 1), now, ("day",), 9, user)) == 2

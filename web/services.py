@@ -237,6 +237,7 @@ class Services:
         self.recovery.drain(self.settings.drain_s)
         self.streams.drain()
         self.follower.close()
+        self.usage.close()
 
 
 def services() -> Services:
