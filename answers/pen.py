@@ -10,7 +10,8 @@ from answers.answer import Answer, stream_of
 from answers.entries import Batch
 from answers.journal import Journal
 from answers.writer import Writer
-from relay.errors import JournalError, Replaced, TalkaboutError
+from relay.answer_errors import Replaced
+from relay.errors import JournalError, TalkaboutError
 
 LEASE_S = 2.0  # a worker that is gone is replaced by another within this and a look
 _TRY_AGAIN_S = 0.2

@@ -20,10 +20,11 @@ from typing import NamedTuple
 from answers.measures import Measures
 from answers.pen import Pen
 from relay import request_id, spans
+from relay.answer_errors import AnswerTooLong, Replaced
 from relay.chat import Delta
 from relay.completion import Completion, read_to_end
 from relay.continuation import NONE, Seam
-from relay.errors import AnswerTooLong, Replaced, TalkaboutError, UpstreamBroken, UpstreamError, UpstreamStopped
+from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError, UpstreamStopped
 from relay.loop import spawn
 from relay.upstream import Call
 

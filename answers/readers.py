@@ -13,7 +13,8 @@ from answers.follow import Follower
 from answers.journal import Journal
 from answers.kept import in_database, note_end, so_far
 from answers.store import AnswerRow, Store
-from relay.errors import AnswerFailed, TalkaboutError
+from relay.answer_errors import AnswerFailed
+from relay.errors import TalkaboutError
 from relay.pipe import Pipe
 from relay.sse import PING, Decoder, Event
 

@@ -23,8 +23,9 @@ from answers.producer import MAX_ADOPTIONS
 from answers.producers import RENEWED_AT_ONCE, STOPS, Producers
 from answers.pruning import Pruning
 from answers.store import AnswerRow
+from relay.answer_errors import AdoptedTooOften
 from relay.catalog import UnknownModel
-from relay.errors import AdoptedTooOften, JournalError, TalkaboutError, UpstreamStopped
+from relay.errors import JournalError, TalkaboutError, UpstreamStopped
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@
     ├── ReaderError         ReaderGone, ReaderTooSlow, StreamTimeout, StreamEnded
     ├── JournalError, DatabaseError (NotMigrated)
     ├── NotFound, Conflict, BadUserId
-    ├── AnswerTooLong, AdoptedTooOften, Replaced, Draining, Overloaded, TooManyAnswers, TooManyReaders
+    ├── Draining, Overloaded, TooManyAnswers, TooManyReaders
+    ├── AnswerTooLong, AdoptedTooOften, Replaced in answer_errors.py
     ├── FileError, LimitReached, AccessEnded, SignInFailed in file_errors.py, limit_errors.py, access_errors.py
     └── UpstreamError       UpstreamUnreachable, UpstreamTimeout, UpstreamRefused, UpstreamNotAStream, UpstreamFailed,
-                            UpstreamBroken, AnswerFailed, UpstreamStopped, those of reply_errors.py and route_errors.py
+                            UpstreamBroken, UpstreamStopped; more in answer_, reply_ and route_errors.py
 
 Each answers the two questions of whoever catches it: `public` is what a user may read (never a key, an address or a
 traceback; the details stand in `str(error)`, which is for the log), and `retriable` says if trying again can help.
@@ -153,23 +154,6 @@ class BadUserId(TalkaboutError, ValueError):
     public = "A user id has 1 to 128 characters and no control characters."
 
 
-class AnswerTooLong(TalkaboutError):
-    """The answer has as many characters as one may have."""
-
-    public = "The answer is longer than allowed."
-
-
-class Replaced(TalkaboutError):
-    """Another producer writes the answer now; this one has nothing more to say."""
-
-
-class AdoptedTooOften(TalkaboutError):
-    """The answer has lost its producer, or its upstream, more often than it is taken up again."""
-
-    public = "The answer broke off, again and again."
-    retriable = True
-
-
 class UpstreamError(TalkaboutError):
     """The model server could not do what was asked of it; `upstream` names it, where several could have been asked."""
 
@@ -230,16 +214,6 @@ class UpstreamBroken(UpstreamError):
 
     public = "The model server broke off before the end of the answer."
     retriable = True
-
-
-class AnswerFailed(UpstreamError):
-    """The answer failed before its first word; says so as its terminal event does."""
-
-    def __init__(self, code: str, message: str, retriable: bool) -> None:
-        super().__init__(message)
-        self.failure = code
-        self.public = message
-        self.retriable = retriable
 
 
 class UpstreamStopped(UpstreamError):

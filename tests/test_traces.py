@@ -91,7 +91,7 @@ def test_an_answer_s_spans_are_a_tree_from_the_caller_s_to_the_model_server_s(tr
     server, answer, call = spans["server"], spans["internal"], spans["client"]
     assert [server.parent, answer.parent, call.parent] == [REMOTE, server.id, answer.id]
     assert (server.name, answer.name, call.name) == ("POST /api/answers", "answer", "chat openai")
-    sent = traced.upstream.requests[-1].headers
+    sent = traced.upstream.completions[-1].headers
     assert sent["traceparent"] == f"00-{call.trace}-{call.id}-01"
     assert sent["x-request-id"] == "its-id"
     assert not any(span.failed for span in spans.values())
@@ -189,7 +189,7 @@ def test_what_the_caller_does_not_sample_is_not_sent_but_goes_on_to_the_model_se
     told = {**ALICE, "traceparent": f"00-{trace}-{REMOTE}-00"}
     body = {"model": "openai", "messages": []}
     requests.post(f"{traced.server.url}/v1/chat/completions", json=body, headers=told, timeout=30)
-    assert traced.upstream.requests[-1].headers["traceparent"].startswith(f"00-{trace}-")
+    assert traced.upstream.completions[-1].headers["traceparent"].startswith(f"00-{trace}-")
     traced.ask("/api/answers", {"prompt": ""}, 1)
     assert traced.collector.of(trace) == []
 

@@ -6,36 +6,17 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
 
-from answers.accounts import Accounts, Charged
+from answers.accounts import Charged
 from answers.asked import Asked
-from answers.attempts import Attempts
-from answers.channels import Channels
-from answers.completions import Completions
-from answers.files import Files
-from answers.follow import Follower
-from answers.hidden import Hidden
-from answers.imports import Imports
-from answers.intake import Intake
-from answers.journal import Journal
-from answers.places import Places
-from answers.producers import Producers
-from answers.quotas import Charge, Quotas
-from answers.readers import Readers, TextOf
-from answers.recovery import Recovery
-from answers.room import Room
-from answers.shares import Shares
-from answers.store import AnswerRow, Store
-from answers.tokens import Tokens
+from answers.quotas import Charge
+from answers.readers import TextOf
+from answers.store import AnswerRow
 from answers.tree import new_id
-from answers.usage import Usage
-from relay.access_settings import Networks
 from relay.attachments import estimate
-from relay.catalog import Catalog
 from relay.chat import request_body
 from relay.errors import Draining, NotFound, TalkaboutError, TooManyAnswers
 from relay.limit_errors import LimitReached
@@ -43,46 +24,20 @@ from relay.passthrough import Shape, brief, read_whole, relay
 from relay.pipe import Pipe, fill, to_reader
 from relay.route import Route
 from relay.route_errors import UpstreamBusy
-from relay.settings import Settings
 from relay.tally import OnEnd
 from relay.upstream import Call
 from web.callers import Caller
 from web.news import tell_of_answer
-from web.streams import Source, Stream, Streams
+from web.parts import Parts
+from web.streams import Source, Stream
 
 log = logging.getLogger(__name__)
 
 _COMES_WITHIN_S = (0.05, 0.2)
 
 
-@dataclass(frozen=True)
-class Services:
-    """The parts of one application, and what it takes to ask a model."""
-
-    settings: Settings
-    catalog: Catalog
-    streams: Streams
-    journal: Journal
-    follower: Follower
-    channels: Channels
-    store: Store
-    files: Files
-    intake: Intake
-    hidden: Hidden
-    imports: Imports
-    shares: Shares
-    tokens: Tokens
-    attempts: Attempts
-    proxies: Networks
-    room: Room
-    producers: Producers
-    completions: Completions
-    recovery: Recovery
-    readers: Readers
-    usage: Usage
-    quotas: Quotas
-    places: Places
-    accounts: Accounts
+class Services(Parts):
+    """What it takes to ask a model, and to read what it answers."""
 
     def begin(
         self, caller: Caller, prompt: str, model: str | None, files: tuple[str, ...] = (), **more: str | None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from relay.access_errors import AccessEnded
+from relay.answer_errors import AnswerFailed
 from relay.errors import (
-    AnswerFailed,
     Conflict,
     DatabaseError,
     Draining,
