@@ -42,13 +42,13 @@ class Chunks:
         self.begun: Begun | None = None  # what was said before the request that runs
         self._id = id
         self._stream = stream
-        self._desk = desk
+        self._owner, self._journal, self._writer, _, self._settings = desk
         self._on_refused = on_refused
-        self._max_bytes = desk.settings.max_reply_bytes
+        self._max_bytes = self._settings.max_reply_bytes
         self._seq, self._size, self._said = last, 0, 0
         self._new: list[Entry] = []
         self._last: deque[bytes] = deque(maxlen=BLOCKS_AT_THE_END)
-        desk.writer.begin(stream, last, self.refuse)
+        self._writer.begin(stream, last, self.refuse)
 
     def add(self, data: str, event: str) -> None:
         """Take what the model server said; what is its end is the stream's. Raises ReplyTooLong."""
@@ -77,7 +77,7 @@ class Chunks:
     def offer(self) -> bool:
         """Hand what is new to the journal without ever waiting; false if that is for `write`, in a thread."""
         if self._new:
-            if not self._desk.writer.offer(self._batch()):
+            if not self._writer.offer(Batch(self._stream, self._owner, self._new)):
                 return False
             self._new = []
         return True
@@ -85,7 +85,7 @@ class Chunks:
     def write(self) -> None:
         """Hand what is new to the journal. Raises JournalError, and Draining."""
         if self._new:
-            self._desk.writer.append(self._batch())
+            self._writer.append(Batch(self._stream, self._owner, self._new))
             self._new = []
 
     def refuse(self) -> None:
@@ -95,17 +95,16 @@ class Chunks:
 
     def drop(self) -> None:
         """Write nothing more."""
-        self._desk.writer.forget(self._stream, self.refuse)
+        self._writer.forget(self._stream, self.refuse)
 
     def settled(self) -> bool:
         """Write the end, behind whatever the journal may have lost; false where another worker writes it."""
-        owner, journal, writer, *_ = self._desk
-        while not self.refused or journal.mend(self._stream, owner, self._seq - 1, LEASE_S):
+        while not self.refused or self._journal.mend(self._stream, self._owner, self._seq - 1, LEASE_S):
             if self.refused:
                 self._new = self._new[-1:]
-                writer.begin(self._stream, self._seq - 1, self.refuse)
-            writer.append(self._batch())
-            if writer.durable(self._stream, self._seq):
+                self._writer.begin(self._stream, self._seq - 1, self.refuse)
+            self._writer.append(Batch(self._stream, self._owner, self._new))
+            if self._writer.durable(self._stream, self._seq):
                 return True
             self.refused = True
         return False
@@ -113,10 +112,10 @@ class Chunks:
     def read_back(self) -> Begun | None:
         """Read all that is said so far; none if another worker writes. Raises JournalError, and Draining."""
         self.write()
-        if not self._desk.writer.durable(self._stream, self._seq):
+        if not self._writer.durable(self._stream, self._seq):
             return None
-        entries = read_all(self._desk.journal, self._stream)
-        begun = Begun(entries, self._seq, self._desk.settings.max_event_bytes)
+        entries = read_all(self._journal, self._stream)
+        begun = Begun(entries, self._seq, self._settings.max_event_bytes)
         self._size, self._said = begun.size, begun.said
         self._last.extend(entry.block for entry in entries[-BLOCKS_AT_THE_END:])
         return begun
@@ -134,9 +133,6 @@ class Chunks:
         self.is_over = True
         self._seq += 1
         self._new.append(Entry(self._stream, self._seq, block, final=True))
-
-    def _batch(self) -> Batch:
-        return Batch(self._stream, self._desk.owner, self._new)
 
     def _next_id(self) -> str:
         return f"{self._id}:{self._seq + 1}"

@@ -19,6 +19,7 @@ from answers.accounts import Account
 from answers.asked import Asked, keep
 from answers.completions import PREFIX
 from answers.database import Database
+from answers.entries import Batch, Entry
 from answers.producer import MAX_ADOPTIONS
 from answers.usage import Usage, today
 from relay.attachments import estimate, estimate_of
@@ -30,11 +31,12 @@ from tests.faults.cluster import Upstream
 from tests.faults.upstream import MODEL
 from tests.faults.upstream import TEXT as RECITED
 from tests.misbehaving import MisbehavingServer
+from tests.misbehaviours import opening
 from tests.redis_server import RedisServer
 from tests.servers import Server
 from tests.streams import events as read
 from tests.streams import opened
-from tests.test_durable import DURABLE, PATH, body, error, settings
+from tests.test_durable import DURABLE, PATH, body
 from tests.waiting import until
 from web.services import Services
 
@@ -146,25 +148,30 @@ def test_a_worker_that_is_replaced_hands_its_completions_over(tmp_path: Path) ->
         assert is_one_completion(follow(server, id_, got), id_, POEM)
 
 
-def test_what_cannot_be_gone_on_with_ends_with_an_error_and_is_counted(
-    upstream_server: MisbehavingServer, tmp_path: Path
-) -> None:
-    with Server(tmp_path, workers=2, **settings(upstream_server)) as server:
-        id_, got = begin(server, "silent", 3)
-        kill(server)
-        while "error" not in got[-1].data:
-            until(server.answers, "the server to answer")
-            got += following(server, id_, got[-1].id)
-        assert error(got[-1]) == "writer_gone"
-        until(lambda: counted(tmp_path) == [(1, estimate("hello"), estimate("Silence is"), 1)], "it to be counted")
-
-
 @contextlib.contextmanager
 def workers(folder: Path, **more: Any) -> Iterator[tuple[Any, Services, Services]]:
     """Make two workers in this process; the first one's client too."""
     known = Settings(data_dir=folder, embedded_model=False, **more)
     with client(known) as one, client(known) as other:
         yield one, here(one), here(other)
+
+
+def test_what_cannot_be_gone_on_with_ends_with_an_error_and_is_counted(
+    upstream_server: MisbehavingServer, tmp_path: Path
+) -> None:
+    with workers(tmp_path, upstream_url=f"{upstream_server.url}/silent") as (_, worker, _):
+        stream, said = f"{PREFIX}digest:id", opening()[:3]
+        account = Account("user", "", "mock", estimate("hello"), None)
+        keep(worker.journal, stream, Asked(account, body("mock")), 1 << 20)
+        worker.journal.take(stream, "gone", 60)
+        entries = [Entry(stream, seq, block) for seq, block in enumerate(said, 1)]
+        worker.journal.commit([Batch(stream, "gone", entries)])
+        worker.journal.hand_over("gone")
+        worker.recovery.start()
+        until(lambda: worker.journal.bounds(stream)[1] > len(said), "the end")
+        assert b'"writer_gone"' in worker.journal.read(stream, len(said), 1)[0].block
+        until(lambda: counted(tmp_path) == [(1, estimate("hello"), estimate("Silence is"), 1)], "it to be counted")
+    assert upstream_server.completions == []
 
 
 @pytest.mark.parametrize(("tries", "kept_bytes"), [(MAX_ADOPTIONS, 1 << 20), (0, 0)])
