@@ -64,7 +64,8 @@ VLLM_MODEL = {
     "owned_by": "vllm",
     "root": "/models/qwen3-8b",
     "parent": None,
-    "max_model_len": 4096,
+    "max_model_len": 1024,
+    "permission": [{"id": "modelperm-1", "object": "model_permission", "organization": "*", "group": None}],
 }
 VLLM_LIST = {
     "object": "list",
@@ -86,6 +87,27 @@ def xinference_chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
     return f"data: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\n".encode()
 
 
+VLLM_CHUNK = (
+    b'data: {"id":"chatcmpl-9245e877914d2424","object":"chat.completion.chunk","created":1795416339,'
+    b'"model":"Qwen/Qwen3-8B","choices":[%b}\n\n'
+)
+VLLM_SAID = [
+    VLLM_CHUNK % choice
+    for choice in (
+        b'{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],'
+        b'"prompt_token_ids":null,"prompt_text":null',
+        b'{"index":0,"delta":{"content":"I"},"logprobs":null,"finish_reason":null,"token_ids":null}]',
+        b'{"index":0,"delta":{"content":"\'m"},"logprobs":null,"finish_reason":null,"token_ids":null}]',
+    )
+]
+VLLM_ANSWER = [
+    *VLLM_SAID,
+    VLLM_CHUNK % b'{"index":0,"delta":{"content":" glad"},"logprobs":null,"finish_reason":"length","stop_reason":null,'
+    b'"token_ids":null}]',
+    VLLM_CHUNK % b'],"usage":{"prompt_tokens":32,"total_tokens":35,"completion_tokens":3},'
+    b'"system_fingerprint":"vllm-0.32.0-ba06770d"',
+    b"data: [DONE]\n\n",
+]
 XINFERENCE_ANSWER = [
     xinference_chunk({"role": "assistant", "content": None}),
     b": ping - 2026-11-22 11:54:43.374035+00:00\r\n\r\n",
@@ -108,10 +130,28 @@ def vllm_error(code: int, kind: str, message: str) -> dict[str, Any]:
 XINFERENCE_GONE = "[address=127.0.0.1:36217, pid=80] Model not found in the model list, uid: smollm2-135m. "
 XINFERENCE_GONE_STILL = "Model not found in the model list, uid: smollm2-135m (cached, retry after 10.0s)"
 OLLAMA_GONE = {"error": {"message": 'model "qwen3:4b" not found, try pulling it first', "type": "api_error"}}
-VLLM_GONE = vllm_error(404, "NotFoundError", "The model `Qwen/Qwen3-8B` does not exist.")
-VLLM_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5120 tokens."
-VLLM_LONG_NEW = "You passed 1015 input tokens. However, the model's context length is only 1024 tokens."
-VLLM_STREAM_ERROR = {"error": vllm_error(400, "BadRequestError", "EngineCore encountered an issue.")}
+VLLM_GONE_OLD = vllm_error(404, "NotFoundError", "The model `Qwen/Qwen3-8B` does not exist.")
+VLLM_GONE = {
+    "message": "The model `Qwen/Qwen3-8B` does not exist. Valid aliases: Qwen/Qwen3-4B.",
+    "type": "NotFoundError",
+    "param": "model",
+    "code": 404,
+}
+VLLM_LONG_OLD = "This model's maximum context length is 4096 tokens. However, you requested 5120 tokens."
+VLLM_LONG = {
+    "message": "This model's maximum context length is 1024 tokens. However, your prompt contains at least 1025 input "
+    "tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. "
+    "(parameter=input_tokens, value=1025)",
+    "type": "BadRequestError",
+    "param": "input_tokens",
+    "code": 400,
+}
+VLLM_DEAD = {
+    "message": "EngineCore encountered an issue. See stack trace (above) for the root cause.",
+    "type": "InternalServerError",
+    "param": None,
+    "code": 500,
+}
 
 WIRES: dict[str, Behaviour] = {
     "xinference-answers": stream(*XINFERENCE_ANSWER),
@@ -122,11 +162,13 @@ WIRES: dict[str, Behaviour] = {
     "xinference-overflow": stream(f'data: {{"error": "{XINFERENCE_FAILED}"}}\r\n\r\n'.encode()),
     "xinference-bad": whole("500 Internal Server Error", "Internal Server Error: 2 validation errors", "text/plain"),
     "ollama-unloaded": whole("404 Not Found", OLLAMA_GONE),
-    "vllm-unloaded-old": whole("404 Not Found", VLLM_GONE),
+    "vllm-unloaded-old": whole("404 Not Found", VLLM_GONE_OLD),
     "vllm-unloaded": whole("404 Not Found", {"error": VLLM_GONE}),
-    "vllm-long-old": whole("400 Bad Request", vllm_error(400, "BadRequestError", VLLM_LONG)),
-    "vllm-long": whole("400 Bad Request", {"error": vllm_error(400, "BadRequestError", VLLM_LONG_NEW)}),
-    "vllm-dies": stream(b"data: " + json.dumps(VLLM_STREAM_ERROR).encode() + b"\n\n", b"data: [DONE]\n\n"),
+    "vllm-long-old": whole("400 Bad Request", vllm_error(400, "BadRequestError", VLLM_LONG_OLD)),
+    "vllm-long": whole("400 Bad Request", {"error": VLLM_LONG}),
+    "vllm-answers": stream(*VLLM_ANSWER),
+    "vllm-dies": stream(*VLLM_SAID, f'data: {json.dumps({"error": VLLM_DEAD})}\n\n'.encode(), b"data: [DONE]\n\n"),
+    "vllm-dead": whole("500 Internal Server Error", {"error": VLLM_DEAD}),
 }  # fmt: skip
 
 
@@ -210,6 +252,10 @@ def test_xinference_s_stream_is_read_in_spite_of_crlf_pings_and_the_path_in_it(s
     assert answer(Catalog([entry(server, "xinference-answers", "smollm2-135m")]), "smollm2-135m") == "Silence é 沉默"
 
 
+def test_vllm_s_stream_is_read_to_the_word_that_comes_with_its_end(server: MisbehavingServer) -> None:
+    assert answer(Catalog([entry(server, "vllm-answers", "m")]), "m") == "I'm glad"
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -221,6 +267,7 @@ def test_xinference_s_stream_is_read_in_spite_of_crlf_pings_and_the_path_in_it(s
         "ollama-unloaded",
         "vllm-unloaded-old",
         "vllm-unloaded",
+        "vllm-dead",
     ],
 )
 def test_a_server_that_has_lost_its_model_is_passed_over(server: MisbehavingServer, path: str) -> None:
