@@ -32,7 +32,7 @@ export class Writer {
     for (const rendering of [...this.#waiting].reverse()) {
       this.#waiting.delete(rendering);
       if (rendering.step(deadline)) this.wake(rendering);
-      if (rendering.isLate(deadline)) break;
+      if (this.#waiting.size && rendering.isLate(deadline)) break;
     }
     if (this.#waiting.size) this.#frame ||= requestAnimationFrame(() => this.flush());
   }

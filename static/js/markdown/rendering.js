@@ -7,6 +7,7 @@ import { Pen } from './pen.js';
 import { Plain } from './plain.js';
 
 const AFTERWARDS_MS = 2; // for formulas and colours, when the text is done
+const MOST_STEPS = 2; // at once, however fast they are: they will be laid out together
 
 export class Rendering {
   text = '';
@@ -61,9 +62,8 @@ export class Rendering {
   step(deadline) {
     if (!this.#flow) return this.#showAll();
     this.#pen.lift();
-    while (this.#changed) {
+    for (let steps = 0; this.#changed && steps < MOST_STEPS && performance.now() < deadline; steps += 1) {
       this.#changed = this.#advance();
-      if (this.#changed && this.isLate(deadline)) break;
     }
     this.#plain.show(this.#source, this.#changed ? this.#flow.at : this.#source.length);
     const left = this.#flow.embellish(deadline + AFTERWARDS_MS);
