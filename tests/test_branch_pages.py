@@ -18,6 +18,7 @@ from relay.errors import JournalError
 from relay.poem import POEM
 from tests.apps import another, browser, here, owner, settled
 from tests.test_pages import text_of
+from web.exchanges import MOST
 
 API = "/api/conversations"
 
@@ -101,6 +102,39 @@ def test_an_exchange_says_what_it_follows_and_how_its_answer_came(client: FlaskC
     assert (first["parent"], second["parent"]) == ("", tree.a1.id)
     assert (second["leaf"], second["model"], second["stop"]) == (tree.a3.id, "poem", None)
     assert {"usage", "ttft_ms", "tokens_per_s"} <= second.keys()
+
+
+@pytest.fixture
+def long(client: FlaskClient) -> list[AnswerRow]:
+    """Make a conversation of more exchanges than a page shows, and give its answers."""
+    store, user = here(client).store, owner(client)
+    answers = [settled(store, user, "q0", "a0")]
+    for number in range(1, 2 * MOST + 5):
+        answers.append(settled(store, user, f"q{number}", f"a{number}", conversation=answers[0].conversation))
+    return answers
+
+
+def test_a_page_of_a_long_branch_has_its_end_and_leads_to_more(client: FlaskClient, long: list[AnswerRow]) -> None:
+    page = given(client, f"/c/{long[0].conversation}")
+    assert [each["answer"] for each in page["exchanges"]] == [f"a{number}" for number in range(MOST + 5, len(long))]
+    assert page["above"] == long[MOST + 4].id
+    more = given(client, f"/c/{long[0].conversation}?leaf={long[-1].id}&from={page['earlier']}")
+    assert [each["answer"] for each in more["exchanges"]] == [f"a{number}" for number in range(5, len(long))]
+    every = given(client, f"/c/{long[0].conversation}?leaf={long[-1].id}&from={more['earlier']}")
+    assert (len(every["exchanges"]), "earlier" in every) == (len(long), False)
+
+
+def test_a_page_of_a_long_branch_shows_the_message_that_its_address_names(
+    client: FlaskClient, long: list[AnswerRow]
+) -> None:
+    assert given(client, f"/c/{long[0].conversation}?leaf={long[2].id}")["exchanges"][0]["answer"] == "a2"
+
+
+def test_scripts_take_what_leads_to_a_message(client: FlaskClient, long: list[AnswerRow]) -> None:
+    part = given(client, f"/c/{long[0].conversation}?upto={long[MOST + 4].id}")
+    assert [each["answer"] for each in part["exchanges"]] == [f"a{number}" for number in range(5, MOST + 5)]
+    question = given(client, f"/c/{long[0].conversation}?upto={part['exchanges'][2]['asked']}")
+    assert [each["answer"] for each in question["exchanges"]] == [f"a{number}" for number in range(7)]
 
 
 @pytest.mark.parametrize("leaf", ["x", "", "%00", "00000000-0000-0000-0000-000000000000"])

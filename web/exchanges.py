@@ -10,6 +10,8 @@ from web.files import linked
 from web.i18n import t
 from web.services import services
 
+MOST = 50  # exchanges on a page at first: a thousand would take a browser seconds
+
 _STATES = {
     "running": "live.writing",
     "stopped": "live.stopped",
@@ -17,6 +19,12 @@ _STATES = {
     "failed": "live.failed",
 }
 _OF_THE_ANSWER = ("model", "usage", "ttft_ms", "tokens_per_s")
+
+
+def begins(way: Sequence[Message], *wanted: str | None) -> int:
+    """Tell the place in a branch where its page begins: the last exchanges are on it, and the messages `wanted`."""
+    last = max(0, len(way) - 2 * MOST)
+    return next((at - at % 2 for at in range(last) if way[at]["id"] in wanted), last)
 
 
 def exchanges(conversation: str, messages: Sequence[Message], way: Sequence[Message]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from relay.chat import clean
 from relay.errors import NotFound, TalkaboutError
 from web.answers import own
 from web.body import form_and_files, form_fields
-from web.exchanges import exchange, exchanges
+from web.exchanges import MOST, begins, exchange, exchanges
 from web.files import linked
 from web.i18n import catalogue, language, t
 from web.news import told_so_far
@@ -46,13 +46,20 @@ def chat() -> str:
 def conversation(conversation: str) -> Response:
     """Show a branch of a conversation: through the message `leaf`, or to the newest. Back shows it as it is by then.
 
-    With the prompt `edit`: what stands before it, and its text in the composer.
+    Of a long one its last exchanges, and those from the message `from` on. With the message `upto`: what leads to it,
+    for scripts that have the rest. With the prompt `edit`: what stands before it, and its text in the composer.
     """
     told = told_so_far(services().channels, current_user())  # first: what is told while the page is made is not in it
     here, messages = services().store.conversations.get(current_user(), conversation)
-    edited = request.args.get("edit")
-    shown = _editing(here, messages, edited) if edited else None
-    page = _page(told=told, **(shown or _branch(here, messages, through(messages, request.args.get("leaf")))))
+    edited, last, leaf, first = (request.args.get(name) for name in ("edit", "upto", "leaf", "from"))
+    if edited:
+        shown = _editing(here, messages, edited)
+    elif last:
+        way = upto(messages, last)
+        shown = _branch(here, messages, way[: len(way) - len(way) % 2])  # an unanswered prompt is no exchange
+    else:
+        shown = _branch(here, messages, through(messages, leaf), leaf, first)
+    page = _page(told=told, **shown)
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store"})
 
 
@@ -161,9 +168,11 @@ class Framed:
         yield self._tail.encode()
 
 
-def _branch(here: Conversation, messages: list[Message], way: list[Message]) -> dict[str, Any]:
+def _branch(here: Conversation, messages: list[Message], way: list[Message], *wanted: str | None) -> dict[str, Any]:
+    begin = begins(way, *wanted)
+    earlier = {"above": way[begin - 1]["id"], "earlier": way[max(0, begin - 2 * MOST)]["id"]} if begin else {}
     model = way[-1]["model"] if way else ""
-    return {"model": model, "open_one": here, "exchanges": exchanges(here.id, messages, way)}
+    return {"model": model, "open_one": here, "exchanges": exchanges(here.id, messages, way[begin:]), **earlier}
 
 
 def _editing(here: Conversation, messages: list[Message], prompt: str) -> dict[str, Any]:

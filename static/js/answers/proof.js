@@ -8,9 +8,7 @@ export async function isWhole(text, { chars, sha256 }, subtle = globalThis.crypt
 
 /** Count code points, as the server counts: a pair of surrogates is one. */
 export function codePoints(text) {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
+  return text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g)?.length ?? 0);
 }
 
 async function digest(text, subtle) {

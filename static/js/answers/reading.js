@@ -73,8 +73,9 @@ export class Reading {
   /** Prove that the text is whole; if it is not, take the one that is kept. */
   async *#finish(line) {
     const progress = this.#progress;
-    if (!(await progress.isWhole())) yield progress.settle(await this.#api.kept(this.#id, line));
+    const came = await progress.isWhole();
+    if (!came) yield progress.settle(await this.#api.kept(this.#id, line));
     const { end, content, reasoning } = progress;
-    yield { ...end, type: 'done', content, reasoning, whole: await progress.isWhole() };
+    yield { ...end, type: 'done', content, reasoning, whole: came || (await progress.isWhole()) };
   }
 }

@@ -47,10 +47,10 @@ export class Chat {
     return this.#transcript.find(answer)?.root.dataset.state;
   }
 
-  /** Show what other tabs have asked or continued: exchanges as the server writes them now. */
-  adopt(roots) {
+  /** Show what other tabs have asked or continued: the last exchanges as the server writes them now, and what is `above` them. */
+  adopt(roots, above) {
     if (this.#turns.busy) return;
-    const newest = this.#transcript.adopt(roots);
+    const newest = this.#transcript.adopt(roots, above);
     this.#composer.restartable = Boolean(this.#transcript.last);
     if (newest?.root.dataset.state === 'running') this.#join(newest);
   }

@@ -4,6 +4,7 @@ import { Answer } from '../answers/answer.js';
 import { filesIn } from '../files/shown.js';
 import { Countdown } from './countdown.js';
 import { Elapsed } from './elapsed.js';
+import { idle } from './idle.js';
 import { Phases } from './phases.js';
 import { View } from './view.js';
 import { endWords, errorWords, reconnectingWords } from './words.js';
@@ -115,6 +116,10 @@ export class Exchange {
     this.there = true;
     this.asked = 1;
     this.answer = new Answer({ answer: answerId, known: { seq: Number(seq), ...this.#view.text } });
-    if (state !== 'running') this.#end({ ...JSON.parse(figures), state, error: error && { code: error } });
+    if (state === 'running') return;
+    const end = () => this.#end({ ...JSON.parse(figures), state, error: error && { code: error } });
+    if (state !== 'complete') return end();
+    this.#view.finish();
+    idle(() => this.asked === 1 && this.root.dataset.state === state && end()); // its figures are not urgent
   }
 }

@@ -9,23 +9,40 @@ export function stillFollowing(following, before, now) {
 }
 
 export class Follow {
+  noteLine; // comes when the page is usable
   #scroller;
+  #text;
   #button;
   #begun = false; // until there is something to follow
   #following = false;
   #place;
+  #moved = null; // tells how far the line that is read has moved; the reader has not scrolled since
 
-  constructor(scroller, button) {
+  /** `text` is what is read, `button` leads to its end. */
+  constructor(scroller, text, button) {
     this.#scroller = scroller;
+    this.#text = text;
     this.#button = button;
     this.#place = this.#measure();
     addEventListener('scroll', () => this.#scrolled(), { passive: true });
     button.addEventListener('click', () => this.toEnd());
   }
 
-  /** Change the page, and go on to its end only if the reader was there before. */
+  /** Change the page: go on to its end if the reader was there before, else leave the line that is read where it stands. */
   keep(change) {
+    if (!this.#following) this.#moved ??= this.noteLine?.(this.#text);
     change();
+    const by = this.#moved?.();
+    if (by) this.#scroller.scrollTop += by;
+    if (by === null) this.#moved = null;
+    this.settle();
+  }
+
+  /** Change the page in front of an element, which stays where it stands in the window. */
+  before(element, change) {
+    const { top } = element.getBoundingClientRect();
+    change();
+    this.#scroller.scrollTop += element.getBoundingClientRect().top - top;
     this.settle();
   }
 
@@ -33,24 +50,30 @@ export class Follow {
   settle() {
     if (!this.#begun) return;
     if (this.#following) this.toEnd();
-    else this.#button.hidden = this.#measure().gap < AT_END_PX;
+    else this.#offer(this.#measure().gap >= AT_END_PX);
   }
 
   /** Go to the end, and follow from now on. */
   toEnd() {
     this.#begun = true;
     this.#following = true;
-    this.#button.hidden = true;
+    this.#moved = null;
+    this.#offer(false);
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.#place = this.#measure();
   }
 
   #scrolled() {
+    if (Math.abs(this.#moved?.() ?? 1) >= 1) this.#moved = null;
     if (!this.#begun) return;
     const now = this.#measure();
     this.#following = stillFollowing(this.#following, this.#place, now);
-    this.#button.hidden = this.#following || now.gap < AT_END_PX;
+    this.#offer(!this.#following && now.gap >= AT_END_PX);
     this.#place = now;
+  }
+
+  #offer(shown) {
+    if (this.#button.hidden === shown) this.#button.hidden = !shown;
   }
 
   #measure() {

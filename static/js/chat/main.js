@@ -6,8 +6,9 @@ import { loadMarkdown } from '../markdown/libraries.js';
 import { messagesFrom } from '../messages.js';
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
-import { editor } from './editing.js';
 import { Follow } from './follow.js';
+import { idle } from './idle.js';
+import { duration, number } from './numbers.js';
 import { bindOffline } from './offline.js';
 import { Queue } from './queue.js';
 import { Transcript } from './transcript.js';
@@ -15,14 +16,15 @@ import { Transcript } from './transcript.js';
 const part = (name) => document.querySelector(`[data-${name}]`);
 const t = messagesFrom(document.body);
 const form = part('composer');
-const follow = new Follow(document.scrollingElement, part('end'));
-const edit = editor(part('edit-template'), Number(form.dataset.limit), t);
+const follow = new Follow(document.scrollingElement, part('transcript'), part('end'));
+const edit = async (...asked) => (await editor)(...asked);
 const transcript = new Transcript(part('transcript'), t, follow, edit);
 const { conversation } = transcript;
 const composer = new Composer(form, conversation, new Attachments(form, conversation, t), t);
 const queue = new Queue(part('queue'), conversation, edit, t);
 // What is imported from here on comes when the chat can be used already, or when there is a network again.
 const later = (load, use) => insist(load).then(use);
+const editor = later(() => import('./editing.js'), (here) => here.editor(part('edit-template'), Number(form.dataset.limit), t));
 const none = { place: (conversation) => conversation, moved() {}, follow() {} }; // instead of settings that did not come
 const loadSettings = () => import('./settings.js');
 const settings = later(loadSettings, ({ Settings }) => new Settings(part('settings'), part('settings-open'), transcript.conversation, t));
@@ -37,6 +39,8 @@ const actions = {
   edit: () => transcript.last?.tools.edit(),
 };
 later(() => import('./shortcuts.js'), ({ Shortcuts }) => new Shortcuts(part('keys'), part('keys-open'), actions));
+later(() => import('./place.js'), ({ noteLine }) => (follow.noteLine = noteLine));
+later(() => import('./earlier.js'), ({ bindEarlier }) => bindEarlier(part('earlier'), transcript, () => composer.say(t('live.earlier'))));
 later(() => import('./speech.js'), ({ Speech }) => (chat.speech = new Speech(part('speech'), t('live.code'))));
 bindOffline(part('offline'), t('live.no_network'));
 const settle = new ResizeObserver(() => {
@@ -51,6 +55,6 @@ part('examples')?.addEventListener('submit', (event) => {
 });
 
 // What the first answer will need comes when the page has nothing else to do; if it does not come, answers stay plain.
-const idle = globalThis.requestIdleCallback ?? ((run) => setTimeout(run, 500));
 const warm = ({ warmUp }) => transcript.last || warmUp(part('exchange-template'), idle);
 addEventListener('load', () => idle(() => loadMarkdown().then(() => import('../markdown/warm.js')).then(warm).catch(() => {})));
+addEventListener('load', () => idle(() => [number, duration].forEach((write) => write(61.5, document.documentElement.lang))));

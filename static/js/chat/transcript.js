@@ -19,6 +19,7 @@ export class Transcript {
   #edit;
   #exchanges = [];
   #template = document.querySelector('[data-exchange-template]');
+  #earlier = document.querySelector('[data-earlier]');
   #welcome = document.querySelector('[data-welcome]');
 
   constructor(root, t, follow, edit) {
@@ -28,13 +29,23 @@ export class Transcript {
     this.#writer = new Writer((change) => follow.keep(change));
     this.#edit = edit;
     this.conversation = root.dataset.conversation;
-    for (const each of root.querySelectorAll('[data-exchange][data-answer-id]')) this.#take(each);
+    this.#exchanges = Array.from(root.querySelectorAll('[data-exchange][data-answer-id]'), (each) => this.#take(each));
     if (this.last && !location.hash) follow.toEnd();
   }
 
   /** The newest exchange, if there is one. */
   get last() {
     return this.#exchanges.at(-1);
+  }
+
+  /** The id of the answer in front of the first one in the page; empty if there is none. */
+  get above() {
+    return this.#root.dataset.above;
+  }
+
+  set above(answer) {
+    this.#root.dataset.above = answer;
+    this.#earlier.hidden = !answer;
   }
 
   /** The id of the newest answer that the server has. */
@@ -54,6 +65,7 @@ export class Transcript {
     showFiles(root.querySelector('[data-files]'), files, this.#t);
     this.#welcome?.setAttribute('hidden', '');
     const exchange = this.#take(root);
+    this.#exchanges.push(exchange);
     if (!now) this.#follow.keep(() => this.#root.append(root));
     else this.#root.append(root);
     if (now) this.#follow.toEnd();
@@ -65,7 +77,7 @@ export class Transcript {
     const before = this.#exchanges.slice(0, this.#exchanges.indexOf(exchange)).findLast((each) => each.there);
     const question = { prompt: exchange.prompt, files: idsOf(exchange.files) };
     if (!this.conversation) return question;
-    return { ...question, conversation: this.conversation, parent: before?.answer.id ?? '' };
+    return { ...question, conversation: this.conversation, parent: before?.answer.id ?? this.above };
   }
 
   /** Show nothing behind an exchange any more: that was another branch. */
@@ -73,22 +85,39 @@ export class Transcript {
     this.#exchanges.slice(this.#exchanges.indexOf(exchange) + 1).forEach((each) => this.remove(each));
   }
 
+  /** Have the focus, which has lost its place. */
+  focus() {
+    this.#root.tabIndex = -1;
+    this.#root.focus({ preventScroll: true });
+  }
+
+  /** Show exchanges in front of all others; `above` is then in front of the first one. */
+  prepend(roots, above) {
+    this.#follow.before(this.#root.firstElementChild, () => {
+      this.#root.prepend(...roots);
+      this.above = above;
+    });
+    this.#exchanges.unshift(...roots.map((root) => this.#take(root)));
+  }
+
   /**
-   * Take over what the server has of the conversation, from the first exchange on that differs; gives the newest one, or
-   * null if none does. A question that has not reached the server stays, at the end.
+   * Take over what the server has of the conversation's end, from the first exchange on that differs; gives the newest one,
+   * or null if none does. A question that has not reached the server stays, at the end.
    */
-  adopt(roots) {
+  adopt(roots, above) {
     const there = this.#exchanges.filter((each) => each.there);
     const waiting = this.#exchanges.filter((each) => !each.there);
+    const begin = there.findIndex(({ answer }) => answer.id === roots[0]?.dataset.answerId);
+    if (begin < 0) this.above = above;
+    const kept = there.splice(0, begin < 0 ? 0 : begin);
     const from = roots.findIndex((root, at) => !isSame(there[at]?.root, root));
     there.slice(0, from < 0 ? roots.length : from).forEach((each, at) => renewSteps(each.root, roots[at]));
     if (from < 0) return null;
     there.slice(from).forEach((each) => this.remove(each));
     this.#welcome?.setAttribute('hidden', '');
     this.#follow.keep(() => this.#root.append(...roots.slice(from), ...waiting.map((each) => each.root)));
-    this.#exchanges = there.slice(0, from);
     const taken = roots.slice(from).map((root) => this.#take(root));
-    this.#exchanges.push(...waiting);
+    this.#exchanges = [...kept, ...there.slice(0, from), ...taken, ...waiting];
     return taken.at(-1);
   }
 
@@ -112,7 +141,6 @@ export class Transcript {
     exchange.tools.onEdit = (prompt) => this.#asked(() => this.onEdit(exchange, prompt));
     exchange.tools.onAgain = (model) => this.#asked(() => this.onAgain(exchange, model));
     exchange.tools.onSay = (words) => this.onSay(words);
-    this.#exchanges.push(exchange);
     return exchange;
   }
 }

@@ -56,10 +56,15 @@ export class View {
     return words;
   }
 
-  /** Show how the answer ended; gives the words for it. What is `unfinished` can be continued. */
-  end({ state, words, error, unfinished }) {
+  /** Nothing more comes: the text stays as it is. */
+  finish() {
     this.#reasoning.end();
     this.#answer.end();
+  }
+
+  /** Show how the answer ended; gives the words for it. What is `unfinished` can be continued. */
+  end({ state, words, error, unfinished }) {
+    this.finish();
     this.#writer.flush();
     this.#follow.keep(() => {
       this.#root.dataset.state = state;

@@ -1,7 +1,7 @@
 // What arrives between two frames goes into the page together, and never takes longer than a frame has room for, however
 // many texts there are.
 
-const FRAME_MS = 8;
+const FRAME_MS = 6; // to write and lay out; to paint comes on top of it
 
 export class Writer {
   #apply;
@@ -32,7 +32,7 @@ export class Writer {
     for (const rendering of [...this.#waiting].reverse()) {
       this.#waiting.delete(rendering);
       if (rendering.step(deadline)) this.wake(rendering);
-      if (performance.now() > deadline) break;
+      if (this.#waiting.size && rendering.isLate(deadline)) break;
     }
     if (this.#waiting.size) this.#frame ||= requestAnimationFrame(() => this.flush());
   }

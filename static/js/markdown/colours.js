@@ -22,11 +22,11 @@ export class Colours {
   /** Colour until a time; gives whether some is left. */
   set(deadline) {
     while (this.#waiting.length) {
-      if (performance.now() > deadline) return true;
       const { code, highlighter, language } = this.#waiting.shift();
       if (code.isConnected) colour(code, highlighter, language);
+      if (performance.now() > deadline) break;
     }
-    return false;
+    return this.#waiting.length > 0;
   }
 
   #add(node) {

@@ -4,7 +4,7 @@ import { CodeBlock } from './code_block.js';
 import { openFence } from './tail.js';
 
 const OPENING = /^( {0,3})(`{3,}|~{3,})([^\n]*)\n/;
-const PIECE_CHARS = 12_000; // more than that waits for the next turn
+const PIECE_CHARS = 4000; // more than that waits for the next turn
 
 /** Give the fence that a block opens and does not close, or null; `at` is where the block stands in the text. */
 export function fenceOf(block, at) {

@@ -11,7 +11,7 @@ import { References } from './references.js';
 import { Sheets } from './sheets.js';
 import { mend } from './tail.js';
 
-const STEP_CHARS = 2000; // so much is new in what is parsed at once,
+const STEP_CHARS = 1000; // so much is new in what is parsed at once,
 const FIRST_CHARS = 250; // and so much the first time: code that was never used before is slow
 
 export class Flow {
@@ -41,6 +41,7 @@ export class Flow {
   advance(source, ended, end) {
     if (!this.at) this.at = Math.max(source.search(/\S/), 0); // blanks at the beginning mean nothing
     if (this.#fence) return this.#goOn(source, ended);
+    this.#sheets.ahead = source.length - this.at;
     const to = behindLine(source, this.#begins + total(this.#open) + this.#step);
     this.#step = Math.min(2 * this.#step, STEP_CHARS);
     const whole = to >= source.length;

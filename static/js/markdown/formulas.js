@@ -4,16 +4,17 @@ import { loadKatex } from './libraries.js';
 
 const MOST_CHARS = 2000;
 const KEPT = 500;
+const FEW = 3; // so many are set together with the words around them
 const OPTIONS = { throwOnError: true, trust: false, strict: 'ignore', maxSize: 20, maxExpand: 200, output: 'htmlAndMathml' };
 const set = new Map(); // what was written -> the node that shows it
 let katex = null;
 
-/** Put the formulas that are known into a fragment; gives whether there are others. */
+/** Put the formulas that are known into a fragment, and a few others; gives whether there are more. */
 export function putFormulas(fragment) {
+  let few = katex ? FEW : 0;
   let others = false;
   for (const code of unset(fragment)) {
-    const node = set.get(keyOf(code));
-    if (node) code.replaceWith(node.cloneNode(true));
+    if (set.has(keyOf(code)) || few-- > 0) code.replaceWith(formula(code).cloneNode(true));
     else others = true;
   }
   return others;
@@ -30,8 +31,8 @@ export function prepareFormulas(ready) {
 /** Set the formulas in an element until a time; gives whether some are left. */
 export function setFormulas(element, deadline) {
   for (const code of unset(element)) {
-    if (performance.now() > deadline) return true;
     code.replaceWith(formula(code).cloneNode(true));
+    if (performance.now() > deadline) return true;
   }
   return false;
 }

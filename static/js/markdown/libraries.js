@@ -1,22 +1,26 @@
 // Third-party modules, and those that work with them, each loaded once, when it is first needed; the page is usable before, and without them.
 
+const FORMULA_FONTS = ['1em KaTeX_Main', 'italic 1em KaTeX_Math']; // if one came later, lines would break elsewhere
 const VENDOR = new URL('../../vendor/', import.meta.url);
 const loads = new Map();
 
 /** Load what parses and cleans Markdown, and what of ours works with it: { library, Flow, Grammar }. */
 export function loadMarkdown() {
   return once('markdown', async () => {
-    const [marked, purify, { Flow }, { Grammar }] = await Promise.all([
-      load('marked/marked.js'), load('dompurify/purify.js'), import('./flow.js'), import('./grammar.js'),
+    const [marked, purify, { Flow }, { Grammar }, { tryOut }] = await Promise.all([
+      load('marked/marked.js'), load('dompurify/purify.js'), import('./flow.js'), import('./grammar.js'), import('./sample.js'),
+      document.querySelector('link[href$="/prose.css"]') ?? loadStyle('../css/prose.css'),
     ]);
-    return { library: { Marked: marked.Marked, purify: purify.default }, Flow, Grammar };
+    const library = { Marked: marked.Marked, purify: purify.default };
+    await tryOut(new Grammar(library));
+    return { library, Flow, Grammar };
   });
 }
 
-/** Load what sets formulas, with its style sheet. */
+/** Load what sets formulas, with its style sheet and the fonts that nearly all of them use. */
 export function loadKatex() {
   return once('katex', async () => {
-    const [katex] = await Promise.all([load('katex/katex.js'), loadStyle('katex/katex.min.css')]);
+    const [katex] = await Promise.all([load('katex/katex.js'), loadStyle('katex/katex.min.css').then(loadFonts)]);
     return katex.default;
   });
 }
@@ -46,6 +50,10 @@ function loadStyle(path) {
   return new Promise((resolve, reject) => {
     const link = document.createElement('link');
     Object.assign(link, { rel: 'stylesheet', href: new URL(path, VENDOR), onload: resolve, onerror: reject });
-    document.head.append(link);
+    document.querySelector('link[media=print]').before(link);
   });
+}
+
+function loadFonts() {
+  return Promise.allSettled(FORMULA_FONTS.map((font) => document.fonts.load(font)));
 }

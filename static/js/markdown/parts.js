@@ -1,6 +1,7 @@
 // The parts of rendered text that have words or buttons: the server writes them once, into a template.
 
-const template = () => document.querySelector('[data-prose-parts]');
+let found; // looked for once: it stands behind all that is rendered
+const template = () => (found ??= document.querySelector('[data-prose-parts]'));
 
 /** Give a copy of a part: `code` or `table`. */
 export function part(name) {

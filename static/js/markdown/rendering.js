@@ -4,9 +4,10 @@
 import { bindCopying } from './copying.js';
 import { loadMarkdown } from './libraries.js';
 import { Pen } from './pen.js';
+import { Plain } from './plain.js';
 
-const AFTERWARDS_MS = 6; // for formulas and colours, when the text is done
-const PLAIN_CHARS = 10_000; // so much of what is yet to be set stands there as it is: more would be laid out with each frame
+const AFTERWARDS_MS = 2; // for formulas and colours, when the text is done
+const MOST_STEPS = 2; // at once, however fast they are: they will be laid out together
 
 export class Rendering {
   text = '';
@@ -19,18 +20,17 @@ export class Rendering {
   #changed = false;
   #ended = false;
   #pen = new Pen();
-  #plain = document.createElement('span');
+  #plain = new Plain();
 
   /** `wake` is called whenever `step` has something to do; it is best called once per frame. */
   constructor(element, wake) {
     this.#element = element;
     this.#wake = () => wake(this);
-    this.#plain.className = 'prose__plain';
     element.rendering = this;
     bindCopying(element);
     loadMarkdown().then((loaded) => this.#begin(loaded), () => {}); // then it stays plain
     this.append(element.textContent);
-    if (!element.childElementCount) element.replaceChildren(this.#plain); // a long text stays as the server has cut it
+    if (!element.childElementCount) this.#plain.alone(element); // a long text stays as the server has cut it
     this.#showAll();
   }
 
@@ -48,6 +48,7 @@ export class Rendering {
     if (text.startsWith(this.text)) return this.append(text.slice(this.text.length));
     this.text = this.#source = '';
     this.#return = false;
+    this.#plain.alone(this.#element);
     this.#restart();
     return this.append(text);
   }
@@ -61,26 +62,35 @@ export class Rendering {
   step(deadline) {
     if (!this.#flow) return this.#showAll();
     this.#pen.lift();
-    while (this.#changed && performance.now() < deadline) this.#changed = this.#advance();
-    this.#showPlain(this.#changed ? this.#flow.at : this.#source.length);
+    for (let steps = 0; this.#changed && steps < MOST_STEPS && performance.now() < deadline; steps += 1) {
+      this.#changed = this.#advance();
+    }
+    this.#plain.show(this.#source, this.#changed ? this.#flow.at : this.#source.length);
     const left = this.#flow.embellish(deadline + AFTERWARDS_MS);
-    if (!this.#ended) this.#pen.setDown(this.#plain);
+    if (!this.#ended) this.#pen.setDown(this.#plain.element);
     return left || this.#changed;
   }
 
+  /** Say if a time has come, once what was written is laid out. */
+  isLate(deadline) {
+    this.#element.getBoundingClientRect();
+    return performance.now() > deadline;
+  }
+
   #advance() {
-    return this.#flow.advance(this.#source, this.#ended, this.#plain);
+    return this.#flow.advance(this.#source, this.#ended, this.#plain.element);
   }
 
   #begin({ library, Flow, Grammar }) {
     const grammar = new Grammar(library);
     this.#fresh = () => new Flow(this.#element, grammar, this.#wake);
     this.#element.classList.add('prose');
+    this.#plain.enter(this.#element);
+    this.#plain.show(this.#source, 0);
     this.#restart();
   }
 
   #restart() {
-    this.#element.replaceChildren(this.#plain);
     this.#flow = this.#fresh?.() ?? null;
     this.#change(this.#ended);
   }
@@ -91,15 +101,10 @@ export class Rendering {
     this.#wake();
   }
 
-  #showPlain(from) {
-    const rest = this.#source.slice(from, from + PLAIN_CHARS);
-    if (this.#plain.textContent !== rest) this.#plain.textContent = rest;
-  }
-
   #showAll() {
     if (this.#element.textContent === this.#source) return false;
-    this.#plain.textContent = this.#source;
-    this.#element.replaceChildren(this.#plain);
+    this.#plain.alone(this.#element);
+    this.#plain.all(this.#source);
     return false;
   }
 }

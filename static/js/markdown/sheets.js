@@ -4,6 +4,7 @@
 const SHEET_CHARS = 4000;
 
 export class Sheets {
+  ahead = 0; // so much of the text is yet to be set
   #element;
   #last = null;
   #begins = 0;
@@ -22,7 +23,13 @@ export class Sheets {
     this.#last?.classList.add('prose__sheet--full');
     this.#last = document.createElement('div');
     this.#last.className = 'prose__sheet';
+    if (this.ahead > SHEET_CHARS && !isSeen(end)) this.#last.classList.add('prose__sheet--full'); // it soon will be
     this.#element.insertBefore(this.#last, end);
     this.#begins = at;
   }
+}
+
+function isSeen(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
 }

@@ -1,28 +1,9 @@
 // The first words of an answer find code and fonts that have been used before: a sample is set and measured, and never seen.
 
 import { loadMarkdown } from './libraries.js';
+import { SAMPLE } from './sample.js';
 
 const STEPS = [40, 200, Infinity]; // so many characters of the sample are there at a time
-const SAMPLE = `# Words
-
-Words **of** an *answer*, \`code\` and a [link](https://example.com/); 海上生明月，天涯共此時。这里。
-
-1. one
-2. two
-   - [x] three
-
-> words
-
-| a | b |
-|---|---|
-| 1 | 2 |
-
-\`\`\`text
-code
-\`\`\`
-
-Last words, **half
-`;
 
 /** Set the sample in a copy of a template, a step at a time; `idle` calls back when there is nothing else to do. */
 export async function warmUp(template, idle) {

@@ -67,7 +67,8 @@ export class Here {
     if (page.status) return;
     this.#name(page.querySelector('[data-title]').textContent, page.title);
     (await this.#chat.settings).follow(read(page.querySelector('[data-settings] form')));
-    this.#chat.adopt([...page.querySelectorAll('[data-transcript] [data-answer-id]')]);
+    const transcript = page.querySelector('[data-transcript]');
+    this.#chat.adopt([...transcript.querySelectorAll('[data-answer-id]')], transcript.dataset.above);
   }
 
   #name(title, whole) {
