@@ -95,7 +95,7 @@ class Backlog:
                     state.let_go()
                 if newest.final:
                     del self.streams[batch.stream]
-        return [told for stream in refused for told in self._drop(stream)] if refused else []
+        return [told for stream in refused for told in self._drop(stream)]
 
     def _drop(self, stream: str) -> list[Refused]:
         for each in [each for each in self._batches if each[0].stream == stream]:

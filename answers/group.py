@@ -90,11 +90,9 @@ class Group:
         whole = entries[0].block if first == last else b"".join([entry.block for entry in entries])
         if not self.readers and self.here and last <= KEPT and len(whole) <= KEPT_BYTES:
             self.kept += entries
-        behind = []
-        for reader in tuple(self.readers):  # who takes too little leaves at once
-            if reader.state is State.LIVE and not reader.offer(entries, whole):
-                behind.append(reader)
-        return entries, to_catch_up(behind) if behind else behind
+        # A copy, since who takes too little leaves at once.
+        live = [reader for reader in self.readers if reader.state is State.LIVE]
+        return entries, to_catch_up([reader for reader in live if not reader.offer(entries, whole)])
 
     def _offer_what_is_new(self, entries: list[Entry]) -> tuple[list[Entry], list[Cursor]]:
         new = [entry for entry in entries if entry.seq > self.last >= 0]

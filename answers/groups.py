@@ -90,8 +90,7 @@ class Groups:
                 if group is not None:
                     new, missed = group.offer(batch.entries)
                     behind += missed
-                    if group.listeners:
-                        heard += [(listener, new) for listener in group.listeners]
+                    heard += [(listener, new) for listener in group.listeners]
                     if new and new[-1].final:
                         self.end(batch.stream, group)
                         unplaced |= bool(group.readers)

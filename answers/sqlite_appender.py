@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import TypeVar
 
 from answers.entries import Batch, Entry, News
@@ -66,7 +65,7 @@ class Appender:
         is_next = self._unseen > 0 and (batch.owner, entry.seq - 1) == (owner, last)
         if not is_next or entry.final or len(batch.entries) > 1:
             return False
-        if not self._run(partial(append_one, changes=changes, entry=entry, now=time.time()), patient):
+        if not self._run(lambda cursor: append_one(cursor, changes, entry, time.time()), patient):
             return False
         self._known[batch.stream] = owner, entry.seq, changes
         self._unseen -= 1

@@ -62,7 +62,7 @@ class SqliteFile:
 
     def run(self, work: Callable[[sqlite3.Cursor], T], patient: bool = True) -> T:
         """Call `work` with a cursor, again if the file is locked; only a `patient` call sleeps for that."""
-        handle, give_up_at = self._handles.get(len(_forks)) or self._handle(), 0.0
+        handle, give_up_at = self._handle(), 0.0
         while True:
             try:
                 with handle.lock:

@@ -23,7 +23,7 @@ import urllib3
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamStopped, UpstreamTimeout, UpstreamUnreachable
 from relay.framing import Framing, FramingError
 from relay.line import Line
-from relay.loop import below, while_readable
+from relay.loop import while_readable
 from relay.pool import Pool
 from relay.wire import response_of
 
@@ -43,7 +43,7 @@ class SocketBody:
     ) -> None:
         sock.settimeout(0)
         self._sock = sock
-        self._recv = _tls_recv(sock) if isinstance(sock, ssl.SSLSocket) else below(sock).recv
+        self._recv = _tls_recv(sock) if isinstance(sock, ssl.SSLSocket) else sock.recv
         self._framing = framing
         self._rest = rest + _decrypted(sock)
         self._line = line

@@ -58,9 +58,7 @@ def parse(data: str) -> Delta | None:
     if "error" in chunk and (chunk["error"] or "choices" not in chunk):
         raise UpstreamFailed(_reason(chunk["error"]))
     choice = _first_choice(chunk.get("choices"))
-    delta = choice.get("delta")
-    if not isinstance(delta, dict):
-        delta = {}
+    delta = _dict(choice.get("delta"))
     content, finished, usage = _text(delta, "content"), choice.get("finish_reason"), chunk.get("usage")
     if content and len(delta) == 1 and finished is None and not usage:
         return Delta(content)  # nearly always

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 import gevent
 from gevent import monkey
@@ -153,11 +152,8 @@ def _soon_in_the_loop(run: Callable[[], object]) -> bool:
 _patched = monkey.is_module_patched("socket")
 _watch = _watch_in_the_loop if _patched else _watch_in_a_thread
 _start = _start_greenlet if _patched else _start_thread
+_soon = _soon_in_the_loop if _patched else _not_soon
 _after = _after_in_the_loop if _patched else _after_in_a_thread
-
-# Calls a function that must not wait, and raises nothing, in the event loop, before that sleeps again; until then it
-# does whatever else there is to do. False where there is no event loop: a thread has to do it.
-soon = _soon_in_the_loop if _patched else _not_soon
 
 # To wait for one socket again and again, as one thread at a time does who asks and reads replies. `wait` may return
 # too early, and the socket's own time limit holds then.
@@ -172,11 +168,6 @@ def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: fl
     return _watch(sock, ready, timeout_s)
 
 
-def below(sock: Any) -> Any:
-    """Return the socket that gevent's wraps, if it is one of those: its calls wait for nothing, whatever happens."""
-    return getattr(sock, "_sock", sock)
-
-
 def writable_now(descriptor: int) -> bool:
     """Tell, without waiting, if something can be written to a descriptor, or its end is known."""
     asked = poll()
@@ -187,6 +178,14 @@ def writable_now(descriptor: int) -> bool:
 def spawn(run: Callable[[], object]) -> None:
     """Run a function in a thread of control of its own; it must keep its exceptions to itself."""
     _start(run)
+
+
+def soon(run: Callable[[], object]) -> bool:
+    """Call a function that must not wait, and raises nothing, in the event loop, before that sleeps again.
+
+    Until then it does whatever else there is to do. False where there is no event loop: a thread has to do it.
+    """
+    return _soon(run)
 
 
 def after(seconds: float, run: Callable[[], object]) -> Callable[[], object]:

@@ -89,9 +89,9 @@ class Decoder(_LineBuffer):
     def _is_one_event(self, chunk: bytes) -> bool:
         """Tell if nothing waits and this is one line of data and its end, as nearly every chunk of a model is."""
         return (
-            chunk.startswith(b"data: ")
-            and chunk.endswith(b"\n\n")
-            and chunk.count(b"\n") == 2
+            chunk[:6] == b"data: "
+            and chunk.find(b"\n") == len(chunk) - 2
+            and chunk[-1:] == b"\n"
             and not (self._rest or self._data or self._event or self._after_cr or self._failed)
             and self._id == self.last_event_id
             and len(chunk) <= self._max
@@ -207,9 +207,7 @@ def encode(data: str, event: str | None = None, id: str | None = None, retry: in
             raise BadEventField(f"retry: expected milliseconds, got {retry}")
         text = f"retry: {retry:d}\n{text}"
     if id is not None:
-        if not _ID.fullmatch(id):
-            raise BadEventField(f"id: expected 1 to 128 characters from ! to ~, got {id[:160]!r}")
-        text = f"{text}id: {id}\n"
+        text = f"{text}id: {_checked_id(id)}\n"
     return f"{text}\n".encode("utf-8", "replace")
 
 
@@ -221,3 +219,9 @@ def _checked_event(event: str) -> str:
     if not event or _NO_EVENT.search(event):
         raise BadEventField(f"event: expected one line without NUL, got {event[:80]!r}")
     return event
+
+
+def _checked_id(id: str) -> str:
+    if not _ID.fullmatch(id):
+        raise BadEventField(f"id: expected 1 to 128 characters from ! to ~, got {id[:160]!r}")
+    return id
