@@ -184,8 +184,10 @@ def make_services(settings: Settings, data_dir: Path, models: Catalog) -> Servic
     )
 
 
-def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, history: History | None) -> Ask:
-    """Say how the model server of an answer is asked."""
+def ask(
+    settings: Settings, models: Catalog, store: Store, row: AnswerRow, history: History | None, is_new: bool
+) -> Ask:
+    """Say how the model server of an answer is asked; `is_new`: for the first time."""
     upstream, name = models.find(row.model)
     within, longest = row.within, settings.max_tokens
     max_tokens = min(within.max_tokens or longest, longest)
@@ -193,7 +195,7 @@ def ask(settings: Settings, models: Catalog, store: Store, row: AnswerRow, histo
     body = request_body(name, asked, max_tokens, within.system, within.temperature)
     # Each request is named anew: what was given up, Xinference takes under that name no more, for half a minute. The
     # first has the answer's name, by which a worker that adopts it can have it given up.
-    names, named = chain([row.id] if history else [], iter(new_id, "")), [row.id]
+    names, named = chain([row.id] if is_new else [], iter(new_id, "")), [row.id]
 
     def call(kept: str) -> Call:
         named[0] = next(names)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-import orjson
-
 from answers.accounts import Account
 from answers.journal import Journal
 from relay.asking import written
@@ -26,7 +24,8 @@ class Asked(NamedTuple):
 def keep(journal: Journal, stream: str, asked: Asked, most_bytes: int) -> None:
     """Keep this as what was asked for a stream of events; a longer request is left out. Raises JournalError."""
     body = written(asked.body) if asked.body else b""
-    block = orjson.dumps([*asked.account, asked.tries]) + b"\n" + (body if len(body) <= most_bytes else b"")
+    # In ASCII: a model's name may be one that UTF-8 cannot carry.
+    block = json.dumps([*asked.account, asked.tries]).encode() + b"\n" + (body if len(body) <= most_bytes else b"")
     journal.publish(_beside(stream), lambda _seq: block, 1)
 
 
@@ -41,7 +40,7 @@ def kept(journal: Journal, stream: str) -> Asked | None:
         return None
     head, _, body = newest[-1].block.partition(b"\n")
     try:
-        *account, tries = orjson.loads(head)
+        *account, tries = json.loads(head)
         return Asked(Account(*account), json.loads(body) if body else None, int(tries))
     except (ValueError, TypeError):
         return None

@@ -6,6 +6,7 @@ taken up in its middle. While nothing is said yet, whatever was asked can be ask
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from answers.entries import Entry
 from relay import tally
 from relay.chat import DONE
 from relay.continuation import Seam
+from relay.passthrough import BLOCKS_AT_THE_END
 from relay.sse import Decoder, Event
 
 # What a request may hold without shaping the text in ways that its second half could not keep to; and what it may say
@@ -58,14 +60,14 @@ _HEAD = ("id", "created", "model", "system_fingerprint")  # the same in each chu
 class Begun:
     """Read a stream's entries, which should be those from 1 to `last`."""
 
-    def __init__(self, entries: Sequence[Entry], last: int, max_event_bytes: int) -> None:
+    def __init__(self, entries: Sequence[Entry], last: int) -> None:
         self.size = sum(len(entry.block) for entry in entries)
         self.said = 0  # as relay.tally measures it
         self.finished = False
         self._pieces: list[str] = []
         self._head: dict[str, Any] = {}
         self._is_plain = [entry.seq for entry in entries] == list(range(1, last + 1))
-        decoder = Decoder(max_event_bytes)
+        decoder = Decoder(sys.maxsize)  # what we have written is bounded as a whole
         for entry in entries:
             for event in decoder.feed(entry.block):
                 self.said += len(event.data) + tally.AROUND
@@ -109,6 +111,12 @@ class Begun:
                 others = any(value for name, value in delta.items() if name not in ("role", "content"))
                 self._is_plain &= isinstance(text, str) and not others
                 self._pieces += [text] if text and isinstance(text, str) else []
+
+
+def chars_of(entries: Sequence[Entry]) -> int:
+    """Tell how many characters these entries have said, about."""
+    last = [entry.block for entry in entries[-BLOCKS_AT_THE_END:]]
+    return tally.of_stream(last, Begun(entries, len(entries)).said)[2]
 
 
 def _is_plain(body: dict[str, Any]) -> bool:

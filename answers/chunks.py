@@ -115,7 +115,7 @@ class Chunks:
         if not self._writer.durable(self._stream, self._seq):
             return None
         entries = read_all(self._journal, self._stream)
-        begun = Begun(entries, self._seq, self._settings.max_event_bytes)
+        begun = Begun(entries, self._seq)
         self._size, self._said = begun.size, begun.said
         self._last.extend(entry.block for entry in entries[-BLOCKS_AT_THE_END:])
         return begun

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from functools import partial
 
 from answers.asked import Asked, keep, kept
+from answers.begun import chars_of
 from answers.chunks import Desk
 from answers.durable import Durable
 from answers.follow import Follower
-from answers.journal import Batch, Entry
+from answers.journal import Batch, Entry, read_all
 from answers.pen import LEASE_S
 from answers.tree import is_id
 from relay.catalog import Catalog, UnknownModel
@@ -76,9 +77,9 @@ class Completions:
         stream = _stream(asked.account.user, id)
         try:
             self._journal.take(stream, self._owner, LEASE_S)
-            keep(self._journal, stream, asked, self._settings.durable_request_bytes)
             self._journal.touch([stream])  # so that it is known before it has an entry
-        except TalkaboutError:
+            keep(self._journal, stream, asked, self._settings.durable_request_bytes)
+        except BaseException:
             call.close()
             raise
         self._start(Durable(id, stream, asked, route, self._desk, call, leave=leave))
@@ -126,20 +127,21 @@ class Completions:
 
     def adopt(self, stream: str) -> None:
         """Go on with a completion whose worker is gone, or bring it to its end."""
-        if stream in self._running or not self._journal.take(stream, self._owner, LEASE_S):
+        if stream in self._running:
             return
-        id_, last, asked = stream.rpartition(":")[2], self._journal.bounds(stream)[1], kept(self._journal, stream)
-        try:
-            if asked:
-                route, _ = self._catalog.find(asked.account.model)
-                self._start(Durable(id_, stream, asked, route, self._desk, last=last))
-                return
-        except UnknownModel:
-            log.warning("completion %s: nobody has its model any more", id_)
+        id_, asked = stream.rpartition(":")[2], kept(self._journal, stream)
+        route = self._route(id_, asked) if asked else None  # before the lease, which may run out meanwhile
+        if not self._journal.take(stream, self._owner, LEASE_S):
+            return
+        last = self._journal.bounds(stream)[1]
+        if asked and route:
+            self._start(Durable(id_, stream, asked, route, self._desk, last=last))
+            return
+        entries = read_all(self._journal, stream) if asked else []
         block = error_block(full(WriterGone("its worker is gone")), f"{id_}:{last + 1}")
         refused = self._journal.commit([Batch(stream, self._owner, [Entry(stream, last + 1, block, final=True)])])
         if asked and not refused:
-            self._desk.accounts.count(asked.account, None, None, 0)
+            self._desk.accounts.count(asked.account, None, None, chars_of(entries))
 
     def drain(self, seconds: float) -> None:
         """Give what is written here so much time, then hand it over or end it, before this worker ends."""
@@ -156,6 +158,13 @@ class Completions:
             self._journal.hand_over(self._owner)
         except JournalError as error:
             log.warning("completions are adopted only when their leases run out: %s", error)
+
+    def _route(self, id: str, asked: Asked) -> Route | None:
+        try:
+            return self._catalog.find(asked.account.model)[0]
+        except UnknownModel:
+            log.warning("completion %s: nobody has its model any more", id)
+            return None
 
     def _start(self, durable: Durable) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ from typing import Any
 from answers.asked import Asked, keep
 from answers.chunks import Chunks, Desk
 from answers.producer import MAX_ADOPTIONS, PAUSES_S
-from relay import spans
+from relay import request_id, spans
 from relay.completion import read_to_end
 from relay.continuation import NONE
 from relay.errors import Draining, JournalError, TalkaboutError, UpstreamError, UpstreamStopped
@@ -61,6 +61,7 @@ class Durable:
         self._rest: dict[str, Any] = {}  # what to ask for to go on
         self._reason: TalkaboutError | None = None
         self._is_leaving = False
+        self._asked_by = request_id.current.get()  # of the request that begins it
         self._wakes = threading.Event()
         self._is_cut = call is None  # there may be a model server that writes on for it
         self._chunks = Chunks(id, stream, desk, last, self._interrupt)
@@ -82,8 +83,9 @@ class Durable:
 
     def run(self) -> None:
         """Write it; its lease is given up with the last entry."""
+        request_id.current.set(self._asked_by)
         try:
-            self._write()
+            self._write_or_fail()
             if self._chunks.is_over and self._chunks.settled():
                 self._desk.accounts.count(self._asked.account, *self._chunks.spent())
         except (JournalError, Draining) as error:
@@ -92,6 +94,16 @@ class Durable:
             self._chunks.drop()
             self.ended.set()
             self._let_go()
+
+    def _write_or_fail(self) -> None:
+        try:
+            self._write()
+        except (JournalError, Draining):
+            raise
+        except Exception:  # the edge of one completion: left as it is, it would be adopted again and again
+            log.exception("completion %s cannot be written", self.id)
+            if not self._chunks.is_over:
+                self._chunks.fail(WriterGone("it cannot be written"))
 
     def _write(self) -> None:
         """Write it to its end, by as many requests as it takes, or leave it to another worker."""
@@ -109,7 +121,7 @@ class Durable:
             if self._can_go_on():
                 return
             error = Draining("this worker is being replaced")
-        self._chunks.fail(error)
+        self._chunks.fail(self._reason or error)
 
     def _copy(self) -> None:
         """Write what one request says, to its end."""
@@ -138,9 +150,10 @@ class Durable:
     def _goes_on(self, error: TalkaboutError) -> bool:
         """Tell if asking again can help, and count it."""
         is_gone = isinstance(error, WriterGone)
-        if not (is_gone or (isinstance(error, UpstreamError) and is_down(error))) or self._is_ending():
+        if not (is_gone or (isinstance(error, UpstreamError) and is_down(error))):
             return False
-        if not self._can_go_on() or self._asked.tries >= MAX_ADOPTIONS:
+        # Read back whatever follows, since what was said is counted.
+        if not self._can_go_on() or self._asked.tries >= MAX_ADOPTIONS or self._is_ending():
             return False
         journal, settings, tries = self._desk.journal, self._desk.settings, self._asked.tries
         self._abort()

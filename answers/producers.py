@@ -46,7 +46,7 @@ class Producers:
         journal: Journal,
         store: Store,
         writer: Writer,
-        ask: Callable[[AnswerRow, History | None], Ask],
+        ask: Callable[[AnswerRow, History | None, bool], Ask],
         tell: Callable[[AnswerRow], None],
     ) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -187,7 +187,7 @@ class Producers:
         """
         answer = kept or Answer(row.id, row.conversation, row.model)
         pen = self.pen(answer)
-        ask = self._ask(row, history)
+        ask = self._ask(row, history, kept is None)
         tally = self.measures.of(ask.upstream, ask.model)
         tally.begun += kept is None
         tally.adopted += adopted

@@ -19,6 +19,7 @@ from sqlalchemy import Select, bindparam, delete, func, insert, select, tuple_, 
 from answers.database import Database
 from answers.prepared import Prepared, Transaction
 from answers.tables import usage
+from relay.chat import clean
 from relay.errors import DatabaseError
 from relay.loop import Lock, spawn
 from relay.tally import tokens_in
@@ -30,6 +31,7 @@ NAMES = ("day", "user", "model", "token")  # by what the numbers can be grouped
 CARRY_S = 1.0
 _AT_ONCE = 1000  # rows of any size, while all else waits for SQLite
 _MOST_KEPT = 10_000  # names, while the database is away
+_NAME_CHARS = 200  # of a model; longer ones are cut
 
 _NUMBERS = ("requests", "prompt_tokens", "completion_tokens", "estimated")
 _MINE = [usage.c[name] == bindparam(f"its_{name}") for name in NAMES]
@@ -104,7 +106,7 @@ class Usage:
             while some := self._take():
                 try:
                     self._database.write(partial(_add_all, some))
-                except DatabaseError:
+                except DatabaseError:  # it is away; what else goes wrong would go wrong each time
                     with self._lock:
                         for name, sums in some.items():
                             self._sum_up(name, sums)
@@ -152,6 +154,8 @@ class Usage:
                 self.carry()
             except DatabaseError as error:
                 log.warning("what was asked for is not written down yet: %s", error)
+            except Exception:
+                log.exception("what was asked for in the last second is not counted")
             with self._lock:
                 self._carrying = bool(self._new)
 
@@ -171,7 +175,7 @@ def count(transaction: Transaction, user: str, token: str, model: str, spent: Sp
 
 
 def _named(user: str, token: str, model: str) -> _Name:
-    return today().isoformat(), user, model, token
+    return today().isoformat(), user, clean(model)[:_NAME_CHARS], token  # a caller may say any name
 
 
 def _sums(spent: Spent) -> _Sums:

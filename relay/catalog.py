@@ -83,10 +83,6 @@ class Catalog:
             raise UnknownModel(wanted)
         return Route(wanted, lambda: self._having(wanted) or may_have or [preferred], self._gate, OTHER), wanted
 
-    def lists(self, model: str) -> bool:
-        """Tell if a model is one of those that are known, and not just a name that somebody said."""
-        return model == self._default or any(model in entry.models() for entry in self.entries)
-
     def takes_images(self, model: str) -> bool:
         """Tell if a model takes images, on whichever of its servers."""
         return all(entry.sees(model) for entry in self._having(model) or self.entries[:1])

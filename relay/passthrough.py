@@ -43,8 +43,6 @@ def full(error: TalkaboutError) -> dict[str, Any]:
 def relay(call: Call, pipe: Pipe, max_event_bytes: int, shape: Shape = brief, on_end: OnEnd | None = None) -> None:
     """Pass every whole line of an opened call on, unaltered; close the pipe and the call.
 
-    Returns the model server's count of tokens, if it stands at the end, and how many events were passed on.
-
     Only whole lines go out, so that a heartbeat may stand between any two of them. A stream that breaks off gets a last
     event `data: {"error": …}`, of that shape.
     """

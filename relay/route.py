@@ -60,10 +60,6 @@ class Route:
         """Tell how a server of these goes on with a begun text; `none` if no one can (relay.continuation)."""
         return next(self._styles(), NONE)
 
-    def names_requests(self) -> bool:
-        """Tell if there is a server that can be told, by its id, to give a request up."""
-        return any(entry.upstream.names_requests() for entry in self.entries)
-
     def abort(self, model: str, request_id: str) -> None:
         """Tell the servers that were asked to give a request up, where they know how; raises nothing.
 

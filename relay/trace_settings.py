@@ -44,7 +44,12 @@ class TraceSettings:
         "http/protobuf", "way", "How they are sent.", choices=("http/protobuf",), env="OTEL_EXPORTER_OTLP_PROTOCOL"
     )
     otel_timeout_s: float = row(
-        10.0, "seconds", "How long that may take.", low=0.1, high=120, env="OTEL_EXPORTER_OTLP_TIMEOUT"
+        10.0,
+        "seconds",
+        "How long that may take, as the Python library counts.",
+        low=0.1,
+        high=120,
+        env="OTEL_EXPORTER_OTLP_TIMEOUT",
     )
     otel_exporter: str = row("otlp", "way", "`none`: no traces.", choices=("otlp", "none"), env=_EXPORTER)
     otel_disabled: str = row("false", "true/false", "`true`: no traces.", choices=("true", "false"), env=_DISABLED)

@@ -195,12 +195,15 @@ def test_xinference_is_told_to_give_up_each_time_by_another_name_and_nobody_wait
         with opened("POST", f"{server.url}/api/answers/{answer}/continue", headers=EVENTS) as response:
             next(event for event in events(response) if event.event == "message")
             requests.post(f"{server.url}/api/answers/{answer}/stop", timeout=20)
-        until(lambda: len(requests_to(upstream_server, "/abort")) == 2)
+        further = begin(server, conversation=show(server, answer)["conversation"])
+        next(event for event in follow(server, further) if event.event == "message")
+        requests.post(f"{server.url}/api/answers/{further}/stop", timeout=20)
+        until(lambda: len(requests_to(upstream_server, "/abort")) == 3)
         given_up = requests_to(upstream_server, "/abort")
         assert not any(request.closed.is_set() for request in given_up)
-    first, second = [request.json["request_id"] for request in requests_to(upstream_server, "/completions")]
-    assert first == answer != second
-    assert [request.path.split("/")[-2] for request in given_up] == [first, second]
+    first, second, third = [request.json["request_id"] for request in requests_to(upstream_server, "/completions")]
+    assert first == answer != second and third == further  # the names that whoever adopts them would give up
+    assert [request.path.split("/")[-2] for request in given_up] == [first, second, third]
 
 
 def requests_to(server: MisbehavingServer, path: str) -> list[Request]:

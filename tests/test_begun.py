@@ -21,7 +21,7 @@ WORD = event({"content": "Silence "})
 def begun(*blocks: bytes, last: int | None = None) -> Begun:
     """Keep some events, each as an entry."""
     entries = [Entry("s", seq, block) for seq, block in enumerate(blocks, 1)]
-    return Begun(entries, len(entries) if last is None else last, 1 << 20)
+    return Begun(entries, len(entries) if last is None else last)
 
 
 def chunk(block: bytes) -> str:

@@ -16,7 +16,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from answers.accounts import Account
-from answers.asked import Asked, keep
+from answers.asked import Asked, keep, kept
 from answers.completions import PREFIX
 from answers.database import Database
 from answers.entries import Batch, Entry
@@ -96,6 +96,13 @@ def counted(folder: Path) -> list[tuple[int, ...]]:
     """Tell what was asked for in all: requests, tokens read and written, and how many are estimated."""
     with contextlib.closing(Database(Settings(data_dir=folder))) as database:
         return [row[1:] for row in Usage(database, 400).rows(today(), today(), ("model",), 9)]
+
+
+def test_a_request_is_kept_whatever_its_model_is_called(tmp_path: Path) -> None:
+    asked = Asked(Account("user", "", "\ud800", 1, None), body("\ud800"))
+    with client(Settings(data_dir=tmp_path, embedded_model=False)) as web:
+        keep(here(web).journal, "some-stream", asked, 1 << 20)
+        assert kept(here(web).journal, "some-stream") == asked
 
 
 def test_a_killed_worker_s_completion_is_gone_on_with_by_another_again_and_again(tmp_path: Path) -> None:

@@ -158,6 +158,13 @@ def test_names_are_kept_within_bounds_while_the_database_is_away(
     assert usage.rows(first, first, ("model",), 9, user) == [Row(("a",), 2, 2, 2, 0), Row(("b",), 1, 1, 1, 0)]
 
 
+def test_a_model_s_name_that_no_database_carries_costs_nobody_his_count(usage: Usage, user: str) -> None:
+    for model in ("\ud800", "a\0b", "c" * 10_000, "fine"):
+        usage.record(user, "", model, Spent(1, 1))
+    rows = usage.rows(today(), today(), ("model",), 10, user)
+    assert {row.name for row in rows} == {("\ufffd",), ("ab",), ("c" * 200,), ("fine",)}
+
+
 @pytest.mark.parametrize("names", [("day",), ("model",), usage_module.NAMES])
 def test_one_users_rows_are_found_without_those_of_all_others(tmp_path: Path, names: tuple[str, ...]) -> None:
     settings = Settings(data_dir=tmp_path)
