@@ -8,12 +8,14 @@ import sys
 import threading
 from pathlib import Path
 
-from answers.pdf_text import LOCKED, TOO_LONG, UNREADABLE
 from relay.errors import Overloaded
 from relay.file_errors import FileUnreadable, PdfLocked, PdfTooMuch, PdfWithoutText, TooMuchText
 from relay.loop import after
 
 AT_ONCE = 2  # a worker
+
+# As pdf_text.py has them, which is not imported: pypdf would take 13 MB of each worker.
+LOCKED, UNREADABLE, TOO_LONG = 3, 4, 5
 
 _PROGRAM = Path(__file__).with_name("pdf_text.py")
 _UTF8_BYTES = 4  # of a character, at most
