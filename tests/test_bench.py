@@ -178,7 +178,7 @@ def test_a_small_run_is_complete_and_says_so(tmp_path: Path) -> None:
 
 
 def test_one_answer_reaches_many_readers(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = replace(scenarios.FAN_OUT, streams=20, tokens=30, interval_us=20_000, ramp_s=0.2)
+    few = replace(scenarios.FAN_OUT, streams=20, tokens=150, interval_us=20_000, ramp_s=0.2)
     monkeypatch.setattr(scenarios, "FAN_OUT", few)
     durable = next(peer for peer in PEERS if peer.name == "durable")
     cost, whole = (row["finding"]["value"] for row in scenarios.fanout(durable, 1))

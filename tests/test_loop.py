@@ -174,8 +174,8 @@ def test_what_is_spawned_runs_beside_the_one_who_spawned_it() -> None:
 
 def test_what_is_to_run_after_a_while_runs_unless_it_is_prevented() -> None:
     called, prevented = threading.Event(), threading.Event()
-    prevent = after(0.02, prevented.set)
-    let_go = after(0.05, called.set)
+    prevent = after(0.5, prevented.set)
+    let_go = after(0.6, called.set)
     prevent()
     assert called.wait(LONG_S) and not prevented.is_set()
     let_go()
