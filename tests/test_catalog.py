@@ -127,8 +127,8 @@ def test_a_server_whose_models_are_known_is_asked_once_whose_it_is(
 ) -> None:
     one = Entry(Upstream("test", f"{upstream_server.url}/xinference", continues="none"), ("mine",))
     models = Catalog([one], default)
-    route, _ = models.find("mine")
-    until(route.names_requests)
+    models.find("mine")
+    until(one.upstream.names_requests)
     for _ in range(3):
         models.find("mine")
     assert len(upstream_server.requests) == 1

@@ -197,7 +197,7 @@ def test_each_server_is_asked_for_its_own_name_and_told_only_what_it_knows(
     xinference = entry(f"{upstream_server.url}/xinference", None, aliases={"fast": MODEL})
     other = entry(f"{other_server.url}/normal", aliases={"fast": "vendor/Fast-7B:latest"})
     found, name = Catalog([xinference, other]).find("fast")
-    until(found.names_requests)
+    until(xinference.upstream.names_requests)
     body = {**BODY, "model": name, "logit_bias": {"5": 1}}
     for _ in range(2):
         call = found.call(body, request_id="r-1")
