@@ -1,7 +1,7 @@
 """Run every check, whatever fails, and close with one summary: `check.py [part ...]`.
 
-The Python tests and those in a browser run beside each other, in two processes each, since they wait most of the time;
-what a part says is shown when it has ended.
+The Python tests, in two processes, and those in a browser run beside each other, since they wait much of the time; what
+a part says is shown when it has ended.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def node_check(script: Path) -> int:
 
 def python() -> Count:
     """Run the Python tests that need no browser."""
-    return pytest("python", "not browser")
+    # File by file, for what the tests of one share, and as they stand: the many-tested are not the long ones.
+    return pytest("python", "not browser", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def javascript() -> Count:
@@ -86,13 +87,11 @@ def browser() -> Count:
     return pytest("browser", "browser")
 
 
-def pytest(name: str, marked: str) -> Count:
+def pytest(name: str, marked: str, *more: str) -> Count:
     """Run the Python tests with or without a mark, and count them in the report that they leave."""
     report = RESULTS / f"{name}.xml"
     hang = ["-o", f"faulthandler_timeout={HANG_S}", "-o", "faulthandler_exit_on_timeout=true"]
-    # File by file, for what the tests of one share, and as they stand: the many-tested are not the long ones.
-    divided = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-    status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}", *hang, *divided)
+    status = run(BIN / "pytest", "-m", marked, f"--junitxml={report}", *hang, *more)
     suite = ET.parse(report).find("testsuite") if report.exists() else None
     suite = ET.Element("testsuite") if suite is None else suite
     tests, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
