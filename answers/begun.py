@@ -18,6 +18,7 @@ from relay.chat import DONE
 from relay.continuation import Seam
 from relay.passthrough import BLOCKS_AT_THE_END
 from relay.sse import Decoder, Event
+from relay.tally import objects
 
 # What a request may hold without shaping the text in ways that its second half could not keep to; and what it may say
 # of that if it means nothing by it. Any other field may mean anything.
@@ -89,12 +90,12 @@ class Begun:
         chunk = _chunk(data)
         if self._is_empty or "choices" not in chunk:
             return data
-        deltas = [delta for choice in _objects(chunk["choices"]) for delta in _objects([choice.get("delta")])]
+        deltas = [delta for choice in objects(chunk["choices"]) for delta in objects([choice.get("delta")])]
         for delta in deltas:
             delta.pop("role", None)  # clients join what is said twice
             if isinstance(delta.get("content"), str):
                 delta["content"] = self._seam.join(delta["content"])
-        finished = any(choice.get("finish_reason") for choice in _objects(chunk["choices"]))
+        finished = any(choice.get("finish_reason") for choice in objects(chunk["choices"]))
         if deltas and not (finished or chunk.get("usage") or any(any(delta.values()) for delta in deltas)):
             return ""
         return orjson.dumps(chunk | self._head).decode()
@@ -103,10 +104,10 @@ class Begun:
         chunk = _chunk(event.data)
         self._head = self._head or {name: chunk[name] for name in _HEAD if name in chunk}
         self._is_plain &= event.event == "message" and isinstance(chunk.get("choices"), list)
-        for choice in _objects(chunk.get("choices")):
+        for choice in objects(chunk.get("choices")):
             self._is_plain &= not (choice.get("index") or choice.get("logprobs"))
             self.finished |= bool(choice.get("finish_reason"))
-            for delta in _objects([choice.get("delta")]):
+            for delta in objects([choice.get("delta")]):
                 text = delta.get("content") or ""
                 others = any(value for name, value in delta.items() if name not in ("role", "content"))
                 self._is_plain &= isinstance(text, str) and not others
@@ -122,7 +123,7 @@ def chars_of(entries: Sequence[Entry]) -> int:
 def _is_plain(body: dict[str, Any]) -> bool:
     """Tell if a request is answered by text alone, and does not end with words of the assistant's already."""
     unusual = body.keys() - _HARMLESS
-    messages = [message for message in _objects(body.get("messages")) if message.get("role")]
+    messages = [message for message in objects(body.get("messages")) if message.get("role")]
     return all(body[name] in _NEUTRAL.get(name, ()) for name in unusual) and (
         bool(messages) and messages[-1]["role"] != "assistant"
     )
@@ -139,7 +140,3 @@ def _chunk(data: str) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         chunk = {}
     return chunk if isinstance(chunk, dict) else {}
-
-
-def _objects(values: object) -> list[dict[str, Any]]:
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

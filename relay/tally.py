@@ -56,19 +56,20 @@ def _read(data: bytes) -> dict[str, Any] | None:
 def _chars(chunk: dict[str, Any]) -> int:
     """Count the characters that a chunk adds, to whatever: text, reasoning, the arguments of tools."""
     chars = 0
-    for choice in _objects(chunk.get("choices")):
-        for part in _objects([choice.get("delta") or choice.get("message")]):
+    for choice in objects(chunk.get("choices")):
+        for part in objects([choice.get("delta") or choice.get("message")]):
             texts = [*map(part.get, _TEXTS), *(_arguments(part["tool_calls"]) if "tool_calls" in part else ())]
             chars += sum([len(text) for text in texts if isinstance(text, str)])
     return chars
 
 
 def _arguments(tools: Any) -> list[Any]:
-    functions = _objects([called.get("function") for called in _objects(tools)])
+    functions = objects([called.get("function") for called in objects(tools)])
     return [function.get("arguments") for function in functions]
 
 
-def _objects(values: Any) -> list[dict[str, Any]]:
+def objects(values: Any) -> list[dict[str, Any]]:
+    """Take the objects of what should be a list of them; none if it is something else."""
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 

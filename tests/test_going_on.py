@@ -27,7 +27,7 @@ from relay.poem import POEM
 from relay.settings import Settings
 from relay.sse import Event
 from tests.apps import client, here
-from tests.faults.cluster import Upstream
+from tests.faults.cluster import Pair
 from tests.faults.upstream import MODEL
 from tests.faults.upstream import TEXT as RECITED
 from tests.misbehaving import MisbehavingServer
@@ -127,21 +127,11 @@ def test_the_same_over_redis(tmp_path: Path, redis: RedisServer) -> None:
 
 
 def test_a_completion_whose_model_server_is_killed_goes_on_at_another(tmp_path: Path) -> None:
-    upstreams = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        upstreams.append(Upstream(tmp_path / name, delay_ms=6))
-        upstreams[-1].start()
-    pairs = " ".join(f"{name}={each.url}" for name, each in zip(("one", "two"), upstreams, strict=True))
-    try:
-        with Server(tmp_path, TALKABOUT_UPSTREAMS=pairs) as server:
-            id_, got = begin(server, MODEL, 12)
-            writing, other = upstreams if upstreams[0].asked() else upstreams[::-1]
-            writing.kill()
-            got = follow(server, id_, got)
-    finally:
-        for each in upstreams:
-            each.kill()
+    with Pair(tmp_path, delay_ms=6) as upstreams, Server(tmp_path, TALKABOUT_UPSTREAMS=upstreams.line) as server:
+        id_, got = begin(server, MODEL, 12)
+        writing, other = upstreams.in_turn()
+        writing.kill()
+        got = follow(server, id_, got)
     assert is_one_completion(got, id_, RECITED)
     assert (writing.asked(), other.asked()) == ({"hello": 1}, {"hello": 1})
 

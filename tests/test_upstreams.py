@@ -13,7 +13,7 @@ import requests
 
 from relay.upstream_file import VARIABLE
 from tests import apps
-from tests.faults.cluster import Upstream
+from tests.faults.cluster import Pair
 from tests.faults.upstream import TEXT as RECITED
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import MODEL, TEXT
@@ -49,23 +49,13 @@ def settled(server: Server) -> dict[str, object]:
 
 
 def test_an_answer_whose_server_is_killed_goes_on_at_another_without_a_seam(tmp_path: Path) -> None:
-    servers = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        servers.append(Upstream(tmp_path / name, delay_ms=6))
-        servers[-1].start()
-    pairs = " ".join(f"{name}={server.url}" for name, server in zip(("one", "two"), servers, strict=True))
-    try:
-        with Server(tmp_path, TALKABOUT_UPSTREAMS=pairs) as server:
-            answer = ask(server)["answer"]
-            until(lambda: len(str(show(server, answer)["content"])) > 20, "some text")
-            writing, other = servers if servers[0].asked() else servers[::-1]
-            writing.kill()
-            until(lambda: show(server, answer)["state"] != "running", "the end of the answer")
-            shown, ready = show(server, answer), requests.get(f"{server.url}/readyz", timeout=20)
-    finally:
-        for each in servers:
-            each.kill()
+    with Pair(tmp_path, delay_ms=6) as servers, Server(tmp_path, TALKABOUT_UPSTREAMS=servers.line) as server:
+        answer = ask(server)["answer"]
+        until(lambda: len(str(show(server, answer)["content"])) > 20, "some text")
+        writing, other = servers.in_turn()
+        writing.kill()
+        until(lambda: show(server, answer)["state"] != "running", "the end of the answer")
+        shown, ready = show(server, answer), requests.get(f"{server.url}/readyz", timeout=20)
     assert (shown["state"], shown["content"]) == ("complete", RECITED)
     assert (writing.asked(), other.asked()) == ({"x": 1}, {"x": 1})
     assert ready.status_code == 200

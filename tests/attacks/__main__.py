@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.attacks import access, connections, inputs
-from tests.attacks.beside import Beside
 from tests.attacks.honest import Honest
 from tests.attacks.outcome import Attack, Outcome
 from tests.attacks.target import Target
+from tests.beside import Beside
 
 ATTACKS = (*connections.ATTACKS, *inputs.ATTACKS, *access.ATTACKS)
 HEAD = (

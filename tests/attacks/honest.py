@@ -10,8 +10,8 @@ import time
 import requests
 
 from relay.sse import Decoder
-from tests.attacks.beside import Beside
 from tests.attacks.target import HONEST, Target
+from tests.beside import Beside
 
 TEXT = "What holds when others push? 能守得住嗎？"
 

@@ -213,6 +213,19 @@ def test_the_readers_place_is_never_taken_away(open_chat: Open, rambler: Server)
     assert chat.gap() < TARGET_PX
 
 
+def test_what_is_pressed_stays_under_the_pointer_until_it_is_let_go(open_chat: Open, rambler: Server) -> None:
+    chat = open_chat(rambler, viewport={"width": 800, "height": 500})
+    chat.ask(model="mock")
+    chat.waits_for("document.body.scrollHeight > innerHeight * 2 && scrollY > 0")
+    chat.page.mouse.move(400, 200)
+    chat.page.mouse.down()
+    place = chat.page.evaluate("scrollY")
+    chat.waits_for(f"document.body.scrollHeight > {place} + innerHeight + 400")
+    assert chat.page.evaluate("scrollY") == place
+    chat.page.mouse.up()
+    chat.waits_for(f"scrollY > {place} && {GAP} < {TARGET_PX}")
+
+
 LATE = {
     "reasoning is unfolded": "document.querySelector('[data-reasoning]').open = true",
     "a font comes": "document.querySelector('[data-question]').style.fontSize = '90px'",

@@ -14,6 +14,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from answers.answer import stream_of
 from answers.redis_scripts import lease
@@ -66,6 +67,33 @@ class Upstream:
         except OSError:
             return False
         return True
+
+
+class Pair:
+    """Two model servers that can do the same; `line` names them for TALKABOUT_UPSTREAMS. A context manager."""
+
+    def __init__(self, folder: Path, delay_ms: float) -> None:
+        self._two: list[Upstream] = []
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+            self._two.append(Upstream(folder / name, delay_ms))
+        self.line = " ".join(f"{name}={each.url}" for name, each in zip(("one", "two"), self._two, strict=True))
+
+    def in_turn(self) -> tuple[Upstream, Upstream]:
+        """Give the one that was asked, and the other."""
+        one, two = self._two
+        return (one, two) if one.asked() else (two, one)
+
+    def __enter__(self) -> Self:
+        for each in self._two:
+            each.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each in self._two:
+            each.kill()
 
 
 class Cluster:

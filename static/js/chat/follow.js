@@ -15,6 +15,7 @@ export class Follow {
   #button;
   #begun = false; // until there is something to follow
   #following = false;
+  #held = false; // a pointer is down: what it is on stays under it, or its click would be lost
   #place;
   #moved = null; // tells how far the line that is read has moved; the reader has not scrolled since
 
@@ -25,6 +26,8 @@ export class Follow {
     this.#button = button;
     this.#place = this.#measure();
     addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    addEventListener('pointerdown', () => (this.#held = true), { passive: true });
+    for (const end of ['pointerup', 'pointercancel', 'contextmenu']) addEventListener(end, () => this.#release());
     button.addEventListener('click', () => this.toEnd());
   }
 
@@ -48,7 +51,7 @@ export class Follow {
 
   /** After something grew: stay at the end, or show the way there; an empty page is left alone. */
   settle() {
-    if (!this.#begun) return;
+    if (!this.#begun || this.#held) return;
     if (this.#following) this.toEnd();
     else this.#offer(this.#measure().gap >= AT_END_PX);
   }
@@ -70,6 +73,11 @@ export class Follow {
     this.#following = stillFollowing(this.#following, this.#place, now);
     this.#offer(!this.#following && now.gap >= AT_END_PX);
     this.#place = now;
+  }
+
+  #release() {
+    this.#held = false;
+    this.settle();
   }
 
   #offer(shown) {
