@@ -19,6 +19,11 @@ export class Colours {
     for (const node of nodes) this.#add(node);
   }
 
+  /** Say if some code waits. */
+  get waits() {
+    return this.#waiting.length > 0;
+  }
+
   /** Colour until a time; gives whether some is left. */
   set(deadline) {
     while (this.#waiting.length) {
@@ -26,7 +31,7 @@ export class Colours {
       if (code.isConnected) colour(code, highlighter, language);
       if (performance.now() > deadline) break;
     }
-    return this.#waiting.length > 0;
+    return this.waits;
   }
 
   #add(node) {

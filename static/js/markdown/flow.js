@@ -12,11 +12,12 @@ import { Sheets } from './sheets.js';
 import { mend } from './tail.js';
 
 const STEP_CHARS = 1000; // so much is new in what is parsed at once,
-const FIRST_CHARS = 250; // and so much the first time: code that was never used before is slow
+const SLOW_CHARS = 250; // and so much after a slow step: a device may be slow, and so is code that was never used before
+const SLOW_MS = 4;
 
 export class Flow {
   at = 0; // how far the text is finished
-  #step = FIRST_CHARS;
+  #step = SLOW_CHARS;
   #element;
   #grammar;
   #wake;
@@ -39,11 +40,18 @@ export class Flow {
 
   /** Bring the page one step nearer to the text, in front of the node `end`; gives whether there are more steps. */
   advance(source, ended, end) {
+    const begun = performance.now();
+    const more = this.#advance(source, ended, end);
+    const slow = performance.now() - begun > SLOW_MS;
+    this.#step = slow ? SLOW_CHARS : Math.min(2 * this.#step, STEP_CHARS);
+    return more;
+  }
+
+  #advance(source, ended, end) {
     if (!this.at) this.at = Math.max(source.search(/\S/), 0); // blanks at the beginning mean nothing
     if (this.#fence) return this.#goOn(source, ended);
     this.#sheets.ahead = source.length - this.at;
     const to = behindLine(source, this.#begins + total(this.#open) + this.#step);
-    this.#step = Math.min(2 * this.#step, STEP_CHARS);
     const whole = to >= source.length;
     const next = source.slice(this.at, to);
     const text = next && this.#carry + next;
@@ -58,10 +66,16 @@ export class Flow {
     return !whole;
   }
 
+  /** Say if formulas or colours wait. */
+  get owes() {
+    return this.#colours.waits || this.#formulas === 'waiting';
+  }
+
   /** Set formulas and colours until a time; gives whether some are left. */
   embellish(deadline) {
     const left = this.#colours.set(deadline);
     if (this.#formulas !== 'waiting') return left;
+    if (performance.now() > deadline) return true;
     this.#formulas = setFormulas(this.#element, deadline) ? 'waiting' : 'none';
     return left || this.#formulas === 'waiting';
   }

@@ -1,17 +1,16 @@
 // Markdown into blocks, and blocks into clean nodes.
 
-import { clean } from './clean.js';
 import { SYNTAX } from './syntax.js';
 
 const TOO_DEEP = /^(?:[ \t]*(?:>|[-*+][ \t]|\d{1,9}[.)][ \t])){24}/m; // a parser that calls itself has a bottom
 
 export class Grammar {
   #marked;
-  #purify;
+  #clean;
 
-  constructor({ Marked, purify }) {
+  constructor({ Marked, clean }) {
     this.#marked = new Marked(SYNTAX);
-    this.#purify = purify;
+    this.#clean = clean;
   }
 
   /** Split a text into its top-level blocks (marked's tokens). `links` are the targets that `[text][name]` may name. */
@@ -43,7 +42,7 @@ export class Grammar {
 
   /** Make the clean nodes of a block. */
   nodes(block) {
-    return clean(this.#marked.parser([block]), this.#purify);
+    return this.#clean(this.#marked.parser([block]));
   }
 }
 

@@ -6,7 +6,6 @@ import { loadMarkdown } from './libraries.js';
 import { Pen } from './pen.js';
 import { Plain } from './plain.js';
 
-const AFTERWARDS_MS = 2; // for formulas and colours, when the text is done
 const MOST_STEPS = 2; // at once, however fast they are: they will be laid out together
 
 export class Rendering {
@@ -19,6 +18,7 @@ export class Rendering {
   #flow = null;
   #changed = false;
   #ended = false;
+  #owed = false; // formulas and colours, for which the frame before had no time: they come first
   #pen = new Pen();
   #plain = new Plain();
 
@@ -62,11 +62,10 @@ export class Rendering {
   step(deadline) {
     if (!this.#flow) return this.#showAll();
     this.#pen.lift();
-    for (let steps = 0; this.#changed && steps < MOST_STEPS && performance.now() < deadline; steps += 1) {
-      this.#changed = this.#advance();
-    }
+    if (!this.#owed) this.#advance(deadline);
     this.#plain.show(this.#source, this.#changed ? this.#flow.at : this.#source.length);
-    const left = this.#flow.embellish(deadline + AFTERWARDS_MS);
+    this.#owed = !this.#owed && this.#flow.owes && performance.now() > deadline;
+    const left = this.#owed || this.#flow.embellish(deadline);
     if (!this.#ended) this.#pen.setDown(this.#plain.element);
     return left || this.#changed;
   }
@@ -77,8 +76,10 @@ export class Rendering {
     return performance.now() > deadline;
   }
 
-  #advance() {
-    return this.#flow.advance(this.#source, this.#ended, this.#plain.element);
+  #advance(deadline) {
+    for (let steps = 0; this.#changed && steps < MOST_STEPS && performance.now() < deadline; steps += 1) {
+      this.#changed = this.#flow.advance(this.#source, this.#ended, this.#plain.element);
+    }
   }
 
   #begin({ library, Flow, Grammar }) {
