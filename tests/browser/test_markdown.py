@@ -99,6 +99,21 @@ def test_a_long_fence_grows_by_its_end_only(page: Chat) -> None:
     assert len(result["shown"]) == 403
 
 
+@pytest.mark.parametrize("size", [20, 997, 60_000])
+def test_a_very_long_line_of_code_is_one_line_in_short_pieces(page: Chat, size: int) -> None:
+    lines = ["short = 1\n", "long = [" + "'🙂', " * 6000 + "]\n", "last = 2\n"]
+    text = f"```python\n{''.join(lines)}```\n"
+    rendered(page, [text[at : at + size] for at in range(0, len(text), size)], keep=True)
+    code = page.transcript.locator("pre code")
+    assert code.evaluate("code => code.textContent") == "".join(lines)
+    measured = "code => code.getBoundingClientRect().height / parseFloat(getComputedStyle(code).lineHeight)"
+    assert round(code.evaluate(measured)) == len(lines)
+    assert code.locator(".code__rest").count() > 5
+    texts = "Array.from(code.querySelectorAll('span'), span => span.firstChild.data)"
+    assert code.evaluate(f"code => Math.max(...{texts}.map(text => text.length))") < 9000
+    assert code.evaluate(f"code => {texts}.every(text => text.isWellFormed())")
+
+
 @pytest.mark.parametrize(
     "text", ["> " * 3000, "- " * 3000, "[" * 6000, "*a " * 2000, "$$" * 3000, "`a" * 3000, "| " * 3000]
 )

@@ -3,7 +3,7 @@
   const faults = [];
   const ours = '.prose > .prose__sheet, button, pre, .code, .table, .katex-display, .katex, .katex *';
   const known = /^(href|rel|target|title|referrerpolicy|align|start|type|checked|disabled|data-[\w-]+|aria-label|class|tabindex)$/;
-  const classes = /^(language-\w+|hljs-[\w-]+( [\w-]+_?)*|code__part|code__language|code__bar|prose__plain|task|formula( formula--display)?)$/;
+  const classes = /^(language-\w+|hljs-[\w-]+( [\w-]+_?)*|code__part|code__rest|code__language|code__bar|prose__plain|task|formula( formula--display)?)$/;
   const tags = 'A BLOCKQUOTE BR CODE DEL EM H3 H4 H5 H6 HR INPUT LI OL P STRONG TABLE TBODY TD TH THEAD TR UL SPAN FIGCAPTION';
   const clickable = '[data-answer] :is([data-retry], [data-continue], [data-stop], [id], [name], [style]:not(.katex *))';
   for (const each of document.querySelectorAll('[data-transcript] .prose *')) {
