@@ -62,7 +62,8 @@ TEXTS = {
     "lines": f"{LOREM}\n",
     "list": f"- {LOREM}\n",
     "table": f"| {LOREM} | 2 |\n",
-    "fence": CODE,
+    "fence": CODE,  # one that has no end
+    "code": f"```python\n{CODE * 250}```\n\n",
     "line": "x = [" + "1234, " * 1000,
 }
 HEADS = {"table": "| a | b |\n|---|---|\n", "fence": "```python\n", "line": "```python\n"}

@@ -99,17 +99,45 @@ def test_a_long_fence_grows_by_its_end_only(page: Chat) -> None:
     assert len(result["shown"]) == 403
 
 
+def test_long_code_is_coloured_piece_by_piece(page: Chat) -> None:
+    code = '"""\n' + "words in a string\n" * 1000 + '"""\nreturn 1\n'
+    rendered(page, ["```python\n", code, "```\n"], keep=True)
+    shown = page.transcript.locator("pre code")
+    assert shown.evaluate("code => code.textContent") == code
+    assert shown.locator(".code__part > .hljs-string").count() == shown.locator(".code__part").count() > 4
+    expect(shown.locator(".hljs-keyword")).to_have_text("return")
+
+
+@pytest.mark.parametrize("thread", ["no script", "onmessage = () => { for (;;); };"], ids=["breaks", "comes to no end"])
+def test_code_whose_thread_fails_stays_in_ink_and_what_comes_next_is_coloured(page: Chat, thread: str) -> None:
+    script = "**/highlight_worker.js"
+    page.page.route(script, lambda route: route.fulfill(body=thread, content_type="text/javascript"), times=1)
+    page.page.clock.install()
+    page.page.evaluate(COLOUR)
+    page.page.clock.fast_forward(31_000)
+    page.waits_for("window.coloured === false")
+    page.page.evaluate(COLOUR)
+    page.waits_for("window.coloured === true")
+
+
+COLOUR = """async () => {
+    const { highlight } = await import('/static/js/markdown/highlighter.js');
+    highlight(['return'], 'python').then(() => (window.coloured = true), () => (window.coloured = false));
+}"""
+
+
+@pytest.mark.parametrize("language", ["python", "text"])
 @pytest.mark.parametrize("size", [20, 997, 60_000])
-def test_a_very_long_line_of_code_is_one_line_in_short_pieces(page: Chat, size: int) -> None:
+def test_a_very_long_line_of_code_is_one_line_in_short_pieces(page: Chat, size: int, language: str) -> None:
     lines = ["short = 1\n", "long = [" + "'🙂', " * 6000 + "]\n", "last = 2\n"]
-    text = f"```python\n{''.join(lines)}```\n"
+    text = f"```{language}\n{''.join(lines)}```\n"
     rendered(page, [text[at : at + size] for at in range(0, len(text), size)], keep=True)
     code = page.transcript.locator("pre code")
     assert code.evaluate("code => code.textContent") == "".join(lines)
     measured = "code => code.getBoundingClientRect().height / parseFloat(getComputedStyle(code).lineHeight)"
     assert round(code.evaluate(measured)) == len(lines)
     assert code.locator(".code__rest").count() > 5
-    texts = "Array.from(code.querySelectorAll('span'), span => span.firstChild.data)"
+    texts = "[...code.querySelectorAll('*')].flatMap(({childNodes}) => [...childNodes].map(({data}) => data ?? ''))"
     assert code.evaluate(f"code => Math.max(...{texts}.map(text => text.length))") < 9000
     assert code.evaluate(f"code => {texts}.every(text => text.isWellFormed())")
 

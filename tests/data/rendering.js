@@ -1,12 +1,14 @@
 // Runs in the page, for tests: a rendering of its own, fed by hand. Gives what was shown after each piece.
 async ({ pieces, end = true, keep = false }) => {
   const { Rendering } = await import('/static/js/markdown/rendering.js');
-  const { loadHighlighter, loadKatex, loadMarkdown } = await import('/static/js/markdown/libraries.js');
+  const { loadKatex, loadMarkdown } = await import('/static/js/markdown/libraries.js');
+  const { highlight } = await import('/static/js/markdown/highlighter.js');
   const { languageOf } = await import('/static/js/markdown/languages.js');
   const { prepareFormulas } = await import('/static/js/markdown/formulas.js');
   const named = pieces.join('').matchAll(/^ *(?:`{3,}|~{3,}) *(\w+)/gm);
   const languages = Array.from(named, ([, name]) => languageOf(name)).filter(Boolean);
-  await Promise.all([loadMarkdown(), loadKatex(), new Promise(prepareFormulas), ...languages.map(loadHighlighter)]);
+  const coloured = () => Promise.all(languages.map((language) => highlight([''], language))); // one after the other
+  await Promise.all([loadMarkdown(), loadKatex(), new Promise(prepareFormulas), coloured()]);
   const element = document.createElement('div');
   element.className = 'message__text';
   document.querySelector('[data-transcript]').append(element);
@@ -24,6 +26,7 @@ async ({ pieces, end = true, keep = false }) => {
   if (end) rendering.end();
   while (rendering.step(Infinity));
   shown.push(element.textContent);
+  await coloured();
   await new Promise((resolve) => setTimeout(resolve)); // what sets formulas and colours is there, and says so by now
   while (rendering.step(Infinity));
   const html = element.cloneNode(true).innerHTML;

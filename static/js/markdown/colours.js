@@ -1,13 +1,12 @@
 // Code in colours, once it is whole; what is very long stays in ink.
 
+import { highlight } from './highlighter.js';
 import { languageOf } from './languages.js';
-import { loadHighlighter } from './libraries.js';
-import { parse } from './spans.js';
 
-const MOST_CHARS = 20_000;
+const MOST_CHARS = 100_000;
 
 export class Colours {
-  #waiting = [];
+  #waiting = []; // { text, data, parts }: a text node, what it has to say, and how that is coloured
   #wake;
 
   constructor(wake) {
@@ -16,7 +15,9 @@ export class Colours {
 
   /** Colour the code in these nodes, soon. */
   add(nodes) {
-    for (const node of nodes) this.#add(node);
+    for (const node of nodes) {
+      for (const code of node.querySelectorAll?.('pre > code[data-language]') ?? []) this.#add(code);
+    }
   }
 
   /** Say if some code waits. */
@@ -26,29 +27,30 @@ export class Colours {
 
   /** Colour until a time; gives whether some is left. */
   set(deadline) {
-    while (this.#waiting.length) {
-      const { code, highlighter, language } = this.#waiting.shift();
-      if (code.isConnected) colour(code, highlighter, language);
+    while (this.waits) {
+      const { text, data, parts } = this.#waiting.shift();
+      if (text.isConnected && text.data === data) text.replaceWith(nodes(parts));
       if (performance.now() > deadline) break;
     }
     return this.waits;
   }
 
-  #add(node) {
-    for (const code of node.querySelectorAll?.('pre > code[data-language]') ?? []) {
-      const language = languageOf(code.dataset.language);
-      if (!language || code.textContent.length > MOST_CHARS) continue;
-      loadHighlighter(language).then((highlighter) => {
-        this.#waiting.push({ code, highlighter, language });
-        this.#wake();
-      }, () => {}); // then it stays in ink
-    }
+  async #add(code) {
+    const language = languageOf(code.dataset.language);
+    if (!language || code.textContent.length > MOST_CHARS) return;
+    const texts = textsIn(code);
+    const data = texts.map((text) => text.data);
+    const coloured = await highlight(data, language).catch(() => []); // then it stays in ink
+    coloured.forEach((parts, at) => this.#waiting.push({ text: texts[at], data: data[at], parts }));
+    this.#wake();
   }
 }
 
-function colour(code, highlighter, language) {
-  const { value } = highlighter.highlight(code.textContent, { language, ignoreIllegals: true });
-  code.replaceChildren(nodes(parse(value)));
+function textsIn(element) {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) texts.push(walker.currentNode);
+  return texts;
 }
 
 function nodes(parts) {

@@ -32,9 +32,7 @@ export function loadKatex() {
 export async function loadHighlighter(language) {
   const { default: highlighter } = await once('highlight', () => load('highlight/core.js'));
   const grammar = await once(`highlight/${language}`, () => load(`highlight/languages/${language}.js`));
-  if (highlighter.getLanguage(language)) return highlighter;
-  highlighter.registerLanguage(language, grammar.default);
-  highlighter.highlight('', { language }); // makes its patterns, which is slow
+  if (!highlighter.getLanguage(language)) highlighter.registerLanguage(language, grammar.default);
   return highlighter;
 }
 
