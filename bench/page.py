@@ -98,7 +98,7 @@ class Trace(NamedTuple):
     """What the page's main thread did."""
 
     longest_ms: float
-    longest_cpu_ms: float  # which says more where the machine has other things to do
+    longest_cpu_ms: float  # without what it waited for a CPU
     long: int
     busy_s: float
 
@@ -205,7 +205,7 @@ def measured(browser: Browser, kind: str) -> Iterator[tuple[str, Trace]]:
 
 
 def main(kinds: list[str]) -> int:
-    """Measure and print; fail if ours held a frame up for longer than 50 ms while it streamed."""
+    """Measure and print; fail if ours worked for longer than 50 ms in one task while it streamed."""
     print(f"{CHARS:,} characters, {TOKEN_CHARS} a token\n")
     print(" " * 20 + f"{'longest task':>14}{'longest, CPU':>14}{'over 50 ms':>12}{'busy':>10}")
     failed = False
@@ -214,7 +214,7 @@ def main(kinds: list[str]) -> int:
         os.nice(BEHIND)
         for kind in kinds or TEXTS:
             for way, trace in measured(browser, kind):
-                failed |= way == "ours" and trace.long > 0
+                failed |= way == "ours" and trace.longest_cpu_ms > LONG_MS
                 took = f"{trace.longest_ms:>11.1f} ms{trace.longest_cpu_ms:>11.1f} ms"
                 figures = f"{took}{trace.long:>12}{trace.busy_s:>8.1f} s"
                 print(f"{kind}, {way}".ljust(20) + figures, flush=True)
