@@ -108,6 +108,27 @@ def test_long_code_is_coloured_piece_by_piece(page: Chat) -> None:
     expect(shown.locator(".hljs-keyword")).to_have_text("return")
 
 
+def test_code_that_goes_on_after_its_end_is_one_text_in_one_colouring(page: Chat) -> None:
+    begins = '"""\n' + "words in a string\n" * 300 + "and half a li"
+    rendered(page, ["```python\n", begins], keep=True)
+    code = page.transcript.locator("pre code")
+    expect(code.locator(".hljs-string").first).to_contain_text("words in a string")
+    page.page.evaluate(
+        """async text => {
+            const { rendering } = [...document.querySelectorAll('.prose')].at(-1);
+            const step = () => new Promise(done => setTimeout(() => done(rendering.step(Infinity))));
+            rendering.append(text);
+            while (await step());
+            rendering.end();
+            window.stepping = setInterval(step);
+        }""",
+        'ne\n"""\nreturn 1\n',
+    )
+    expect(code.locator(".hljs-keyword")).to_have_text("return")
+    assert code.evaluate("code => code.textContent") == begins + 'ne\n"""\nreturn 1\n'
+    assert code.locator(".hljs-string .hljs-string").count() == 0
+
+
 @pytest.mark.parametrize("thread", ["no script", "onmessage = () => { for (;;); };"], ids=["breaks", "comes to no end"])
 def test_code_whose_thread_fails_stays_in_ink_and_what_comes_next_is_coloured(page: Chat, thread: str) -> None:
     script = "**/highlight_worker.js"

@@ -7,6 +7,8 @@ const HALF = /[\ud800-\udbff]$/; // of a character
 
 export class CodeBlock {
   #code;
+  #first = null; // text node, which goes when the code is coloured
+  #text = null; // the one that grows
 
   constructor(language, text = '') {
     this.figure = part('code');
@@ -21,29 +23,36 @@ export class CodeBlock {
 
   /** Append text, in parts that end with a line; what a very long line has over a part's measure is in pieces of their own. */
   append(text) {
+    if (this.#first?.parentNode === null) this.#ink();
     for (let from = 0; from < text.length; ) {
-      const last = this.#last();
+      const last = (this.#text = this.#last());
       const full = isRest(last) ? from : from + Math.max(PART_CHARS - last.length, 0);
       const line = text.indexOf('\n', full);
       const to = Math.min(line < 0 ? text.length : line + 1, full + PART_CHARS);
+      this.#first ??= last;
       last.appendData(text.slice(from, to));
       from = to;
     }
   }
 
-  /** The text node that grows. */
   #last() {
-    const part = this.#code.lastChild;
-    const text = isRest(part?.lastChild?.firstChild) ? part.lastChild.firstChild : part?.firstChild;
-    const { length = 0, data = '' } = text ?? {};
-    if (!text || (data.endsWith('\n') && (length >= PART_CHARS || isRest(text)))) return grow(this.#code, 'code__part');
-    if (length < PART_CHARS || HALF.test(data)) return text;
-    return grow(part, 'code__rest');
+    const text = this.#text;
+    const isFull = text?.length >= PART_CHARS;
+    if (!text || (text.data.endsWith('\n') && (isFull || isRest(text)))) return grow(this.#code, 'code__part');
+    return isFull && !HALF.test(text.data) ? grow(this.#code.lastChild, 'code__rest') : text;
+  }
+
+  /** It goes on after its end, and was coloured there: that goes again. */
+  #ink() {
+    const text = this.#code.textContent;
+    this.#code.replaceChildren();
+    this.#first = this.#text = null;
+    this.append(text);
   }
 }
 
 function isRest(text) {
-  return text?.parentElement.className === 'code__rest';
+  return text.parentNode.className === 'code__rest';
 }
 
 function grow(parent, className) {

@@ -4,6 +4,8 @@ import { highlight } from './highlighter.js';
 import { languageOf } from './languages.js';
 
 const MOST_CHARS = 100_000;
+const AT_ONCE_CHARS = 8000; // will be laid out together
+const COLOURED = 'span:not(.code__part, .code__rest)';
 
 export class Colours {
   #waiting = []; // { text, data, parts }: a text node, what it has to say, and how that is coloured
@@ -27,9 +29,10 @@ export class Colours {
 
   /** Colour until a time; gives whether some is left. */
   set(deadline) {
-    while (this.waits) {
+    for (let chars = 0; this.waits && chars < AT_ONCE_CHARS; ) {
       const { text, data, parts } = this.#waiting.shift();
       if (text.isConnected && text.data === data) text.replaceWith(nodes(parts));
+      chars += data.length;
       if (performance.now() > deadline) break;
     }
     return this.waits;
@@ -37,7 +40,7 @@ export class Colours {
 
   async #add(code) {
     const language = languageOf(code.dataset.language);
-    if (!language || code.textContent.length > MOST_CHARS) return;
+    if (!language || code.textContent.length > MOST_CHARS || code.querySelector(COLOURED)) return;
     const texts = textsIn(code);
     const data = texts.map((text) => text.data);
     const coloured = await highlight(data, language).catch(() => []); // then it stays in ink

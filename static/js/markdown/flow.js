@@ -168,7 +168,7 @@ export class Flow {
     const more = this.#fence.advance(source, ended);
     this.at = this.#fence.at;
     const { done, block } = this.#fence;
-    if (done || ended) this.#colours.add([block.figure]);
+    if (done || (ended && !more)) this.#colours.add([block.figure]);
     if (done) this.#fence = null;
     return more;
   }
