@@ -12,7 +12,7 @@ from relay.poem import POEM
 
 RAW = "element => element.rendering ? element.rendering.text : element.textContent"
 AXE = (Path(__file__).parents[1] / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
-WAIT_MS = 20_000
+WAIT_MS = 40_000
 SHOWN = "[...document.querySelectorAll('[data-transcript] [data-answer]')].at(-1).textContent.replace(/\\s/g, '')"
 
 Open = Callable[..., "Chat"]

@@ -71,6 +71,14 @@ def questions(chat: Chat) -> Locator:
     return chat.transcript.locator("[data-question]")
 
 
+def to_the_top(chat: Chat) -> None:
+    """Turn the wheel until there is no more above; what is laid out on the way may make it longer."""
+    chat.page.mouse.move(500, 300)
+    while chat.page.evaluate("scrollY"):
+        chat.page.mouse.wheel(0, -100_000)
+        chat.page.wait_for_timeout(50)
+
+
 def held_back(chat: Chat, address: str) -> list[Route]:
     """Have what the page asks for at an address wait; whoever goes on with a route lets it come."""
     waiting: list[Route] = []
@@ -90,9 +98,7 @@ def test_a_long_conversation_opens_at_its_end_and_earlier_messages_come_when_ask
     expect(questions(chat).first).to_have_text(f"Question {COUNT - MOST}")
     first = chat.transcript.locator("[data-exchange]").first.element_handle()
     chat.waits_for(f"{SET} && scrollY > 0")
-    chat.page.mouse.move(500, 300)
-    chat.page.mouse.wheel(0, -100_000)
-    chat.waits_for("scrollY === 0")
+    to_the_top(chat)
     place = first.evaluate("element => element.getBoundingClientRect().top")
     chat.page.get_by_role("link", name="Earlier messages").click()
     expect(questions(chat)).to_have_count(COUNT)

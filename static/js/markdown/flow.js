@@ -11,9 +11,9 @@ import { References } from './references.js';
 import { Sheets } from './sheets.js';
 import { mend } from './tail.js';
 
-const STEP_CHARS = 1000; // so much is new in what is parsed at once,
-const SLOW_CHARS = 250; // and so much after a slow step: a device may be slow, and so is code that was never used before
-const SLOW_MS = 4;
+const STEP_CHARS = 1000; // so much is new in what is parsed at once, if that is fast,
+const SLOW_CHARS = 250; // or so much if it is not: a device may be slow, and so is code that was never used before
+const [FAST_MS, SLOW_MS] = [3, 6];
 
 export class Flow {
   at = 0; // how far the text is finished
@@ -42,8 +42,9 @@ export class Flow {
   advance(source, ended, end) {
     const begun = performance.now();
     const more = this.#advance(source, ended, end);
-    const slow = performance.now() - begun > SLOW_MS;
-    this.#step = slow ? SLOW_CHARS : Math.min(2 * this.#step, STEP_CHARS);
+    const took = performance.now() - begun;
+    if (took > SLOW_MS) this.#step = Math.max(this.#step / 2, SLOW_CHARS);
+    if (took < FAST_MS) this.#step = Math.min(this.#step * 2, STEP_CHARS);
     return more;
   }
 
