@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, expect, sync_playwright
 
 from tests.chat_page import WAIT_MS, Chat, Open
 from tests.servers import Server
@@ -17,6 +17,7 @@ def browser() -> Iterator[Browser]:
     """Start the system's Chromium, once for all tests."""
     chromium = shutil.which("chromium")
     assert chromium, "expected chromium on the PATH; `make setup` installs it"
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield running
