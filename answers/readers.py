@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,9 @@ from relay.answer_errors import AnswerFailed
 from relay.errors import TalkaboutError
 from relay.pipe import Pipe
 from relay.sse import PING, Decoder, Event
+
+SETTLED_S = 2.0
+_LOOK_S = 0.02
 
 
 class Readers:
@@ -53,12 +57,23 @@ class Readers:
         return self._follower.finished(opening + b"".join(entry.block for entry in answer.new))
 
     def has_seen_the_end(self, row: AnswerRow, after: int) -> bool:
-        """Tell if nothing can come behind the seq `after`."""
+        """Tell if nothing can come behind the seq `after`.
+
+        An answer that runs, with its end in the journal, is about to end or to go on: this waits for which it is, for
+        SETTLED_S at most.
+        """
         stream = stream_of(row.id)
-        first, last = self._follower.bounds(stream)
-        if first > last:
-            return row.state != "running" and after >= max(last, 1)
-        return after == last and self._ended(stream, last)
+        deadline = time.monotonic() + SETTLED_S
+        while True:
+            first, last = self._follower.bounds(stream)
+            if first > last:
+                return row.state != "running" and after >= max(last, 1)
+            if after != last or not self._ended(stream, last):
+                return False
+            if row.state != "running" or time.monotonic() >= deadline:
+                return row.state != "running"
+            time.sleep(_LOOK_S)
+            row = self._store.answer(row.id) or row
 
     def as_it_is(self, row: AnswerRow) -> AnswerRow:
         """Fill in what the journal has of an answer that is still being written."""

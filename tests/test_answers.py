@@ -6,17 +6,20 @@ import hashlib
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import urllib3
 
+from answers.database import FILE
 from relay.poem import POEM
 from relay.sse import Event
 from tests.misbehaving import MisbehavingServer, Request
@@ -240,6 +243,20 @@ def test_a_stopped_answer_continues_where_its_text_ends(slow: Server) -> None:
     assert json.loads(new[0].data) == {"phase": "recovering"} and new[-1].event == "done"
     assert (show(slow, answer)["state"], show(slow, answer)["content"]) == ("complete", POEM)
     assert text_of(list(follow(slow, answer))) == POEM
+
+
+def test_who_reads_an_answer_that_is_about_to_go_on_is_not_told_to_stay_away(tmp_path: Path) -> None:
+    with Server(tmp_path, TALKABOUT_POEM_DELAY_MS="15") as server:
+        answer = begin(server)
+        next(event for event in follow(server, answer) if "東" in event.data)
+        requests.post(f"{server.url}/api/answers/{answer}/stop", timeout=20)
+        last = list(follow(server, answer))[-1].id
+        with sqlite3.connect(tmp_path / FILE) as database:  # as Continue does first; the rest is done by who adopts it
+            database.execute("UPDATE messages SET state = 'running' WHERE id = ?", (answer,))
+        url = f"{server.url}/api/answers/{answer}/events"
+        more = requests.get(url, headers={"Last-Event-ID": last}, timeout=WAIT_S)
+        assert more.status_code == 200 and "event: done" in more.text
+        assert (show(server, answer)["state"], show(server, answer)["content"]) == ("complete", POEM)
 
 
 def test_an_answer_that_is_whole_cannot_be_continued(server: Server) -> None:
