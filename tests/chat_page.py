@@ -44,10 +44,10 @@ class Chat:
         self.prompt.press("Enter")
 
     def begins(self, words: str = "東邊") -> None:
-        expect(self.answer).to_contain_text(words, timeout=WAIT_MS)
+        expect(self.answer).to_contain_text(words)
 
     def is_done(self, text: str = POEM) -> None:
-        expect(self.state).to_contain_text("Done", timeout=WAIT_MS)
+        expect(self.state).to_contain_text("Done")
         assert self.text() == text
         self.waits_for(f"squeezed => {SHOWN} === squeezed", squeezed(text))
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from relay.poem import POEM
-from tests.chat_page import WAIT_MS, Chat, Open
+from tests.chat_page import Chat, Open
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import BEHAVIOURS, LIST, LISTS, TEXT, Exchange, event, model_list, once, opening, stream
 from tests.servers import Server
@@ -319,7 +319,7 @@ def test_without_javascript_the_answer_streams_into_the_page(open_chat: Open, sl
     chat.begins()
     expect(chat.page.get_by_text("It goes on if you leave this page.")).to_be_visible()
     assert chat.prompt.count() == 0
-    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    expect(chat.prompt).to_be_visible()
     assert chat.text() == POEM
     expect(chat.page.get_by_text("It goes on if you leave this page.")).to_be_hidden()
 

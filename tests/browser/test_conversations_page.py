@@ -392,7 +392,7 @@ def test_a_question_typed_while_another_tab_s_answer_runs_is_asked_after_it(open
     chat.ask("third")
     expect(chat.page.locator("[data-queued]")).to_have_text("third")
     for tab in (chat, second):
-        expect(tab.transcript.locator("[data-question]")).to_have_text(["first", "second", "third"], timeout=WAIT_MS)
+        expect(tab.transcript.locator("[data-question]")).to_have_text(["first", "second", "third"])
 
 
 def test_an_answer_continued_in_another_tab_goes_on_here_too(open_chat: Open, slow: Server) -> None:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.chat_page import WAIT_MS, Chat, Open
+from tests.chat_page import Chat, Open
 from tests.documents import pdf, png
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT
@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_file_is_said_at_it_and_holds_the_question(open_cha
     chat = open_chat(seeing)
     attach(chat, ARCHIVE, REPORT)
     expect(drafts(chat).first).to_contain_text("This kind of file is not taken.")
-    expect(drafts(chat).last).to_contain_text("≈ 3 tokens", timeout=WAIT_MS)
+    expect(drafts(chat).last).to_contain_text("≈ 3 tokens")
     chat.ask("What is it?", model="poem")
     expect(chat.field_error).to_have_text("A file could not be attached. Try again, or remove it.")
     assert chat.faults() == []
@@ -177,7 +177,7 @@ def test_files_wait_with_their_question_and_stay_with_it_when_it_is_edited(open_
     expect(drafts(chat)).to_contain_text(COST)
     chat.ask("second", model="poem")
     expect(chat.page.locator("[data-waiting] .file")).to_contain_text("notes.md")
-    expect(sent(chat)).to_contain_text("notes.md", timeout=WAIT_MS)
+    expect(sent(chat)).to_contain_text("notes.md")
     chat.begins()
     chat.button("Stop").click()
     chat.transcript.get_by_role("button", name="Edit").last.click()

@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Route, expect
 
 from tests.chat_page import Chat, Open
 from tests.servers import Server
+from tests.waiting import until
 from web.exchanges import MOST
 
 pytestmark = pytest.mark.browser
@@ -74,9 +75,12 @@ def questions(chat: Chat) -> Locator:
 def to_the_top(chat: Chat) -> None:
     """Turn the wheel until there is no more above; what is laid out on the way may make it longer."""
     chat.page.mouse.move(500, 300)
-    while chat.page.evaluate("scrollY"):
+
+    def is_there() -> bool:
         chat.page.mouse.wheel(0, -100_000)
-        chat.page.wait_for_timeout(50)
+        return bool(chat.page.evaluate("scrollY === 0"))
+
+    until(is_there, "the top of the page")
 
 
 def held_back(chat: Chat, address: str) -> list[Route]:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.test_markdown import rendered
-from tests.chat_page import WAIT_MS, Chat, Open
+from tests.chat_page import Chat, Open
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import BEHAVIOURS, LIST, LISTS, Exchange, done, event, model_list
 from tests.servers import Server
@@ -82,7 +82,7 @@ def test_attacks_that_stream_through_the_server_run_nothing_and_request_nothing(
     chat = open_chat(attacker)
     witness = Witness(chat.page)
     chat.ask(model="mock")
-    chat.transcript.get_by_text("Reasoning").click(timeout=WAIT_MS)
+    chat.transcript.get_by_text("Reasoning").click()
     expect(chat.state).to_contain_text("Done", timeout=60_000)
     assert chat.text() == ATTACKS
     chat.waits_for("document.querySelectorAll('[data-answer] .katex').length > 3")

@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Locator, Page, expect
 
 from relay.poem import POEM
-from tests.chat_page import WAIT_MS, Chat, Open
+from tests.chat_page import Chat, Open
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT
 from tests.servers import Server
@@ -204,9 +204,9 @@ def test_questions_wait_while_an_answer_runs_and_are_sent_in_order(open_chat: Op
     chat.ask("second")
     chat.ask("third")
     expect(waiting(chat)).to_have_text(["second", "third"])
-    expect(questions(chat)).to_have_text(["first", "second"], timeout=WAIT_MS)
+    expect(questions(chat)).to_have_text(["first", "second"])
     expect(waiting(chat)).to_have_text(["third"])
-    expect(questions(chat)).to_have_text(["first", "second", "third"], timeout=WAIT_MS)
+    expect(questions(chat)).to_have_text(["first", "second", "third"])
     chat.is_done()
 
 
@@ -220,7 +220,7 @@ def test_a_waiting_question_can_be_changed_and_removed(open_chat: Open, slow: Se
     queue.get_by_role("button", name="Save and ask").click()
     queue.get_by_role("button", name="Remove").last.click()
     expect(waiting(chat)).to_have_text(["changed"])
-    expect(questions(chat)).to_have_text(["first", "changed"], timeout=WAIT_MS)
+    expect(questions(chat)).to_have_text(["first", "changed"])
 
 
 def test_waiting_questions_are_held_back_when_the_answer_is_stopped(open_chat: Open, slow: Server) -> None:
@@ -243,7 +243,7 @@ def test_waiting_questions_outlive_a_reload_and_are_asked_once(open_chat: Open, 
     chat.ask("second")
     chat.page.reload()
     expect(waiting(chat)).to_have_text(["second"])
-    expect(questions(chat)).to_have_text(["first", "second"], timeout=WAIT_MS)
+    expect(questions(chat)).to_have_text(["first", "second"])
     chat.is_done()
     chat.page.reload()
     expect(questions(chat)).to_have_text(["first", "second"])
@@ -259,7 +259,7 @@ def test_waiting_questions_are_not_asked_in_another_branch(open_chat: Open, slow
     expect(chat.page.get_by_text("they were written for another branch")).to_be_visible()
     expect(questions(chat)).to_have_text(["first"])
     chat.page.go_back()
-    expect(questions(chat)).to_have_text(["another first", "second"], timeout=WAIT_MS)
+    expect(questions(chat)).to_have_text(["another first", "second"])
 
 
 def test_a_step_leads_to_the_same_place_of_the_page(open_chat: Open, server: Server) -> None:
@@ -280,7 +280,7 @@ def test_a_queued_question_does_not_take_the_readers_place_away(open_chat: Open,
     chat.page.mouse.move(400, 100)
     chat.page.mouse.wheel(0, -5000)
     chat.waits_for("scrollY === 0")
-    expect(questions(chat)).to_have_count(2, timeout=WAIT_MS)
+    expect(questions(chat)).to_have_count(2)
     chat.is_done()
     assert chat.page.evaluate("scrollY") == 0
 
@@ -507,17 +507,17 @@ def test_without_javascript_an_answer_is_continued_asked_for_again_and_its_quest
     chat.begins()
     chat.button("Stop").click()
     chat.button("Continue").click()
-    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    expect(chat.prompt).to_be_visible()
     assert chat.text() == POEM
     chat.button("Regenerate").click()
-    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    expect(chat.prompt).to_be_visible()
     assert chat.text() == POEM
     chat.transcript.get_by_role("button", name="Edit").click()
     expect(chat.prompt).to_have_value("first")
     expect(questions(chat)).to_have_count(0)
     chat.prompt.fill("changed")
     chat.button("Send").click()
-    expect(chat.prompt).to_be_visible(timeout=WAIT_MS)
+    expect(chat.prompt).to_be_visible()
     chat.page.locator(".conversation__link").click()
     expect(questions(chat)).to_have_text(["changed"])
     expect(steps(chat, "prompts")).to_contain_text("2/2")

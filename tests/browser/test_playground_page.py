@@ -14,12 +14,12 @@ import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from relay.poem import POEM
+from tests.chat_page import WAIT_MS
 from tests.servers import ROOT, Server
 
 pytestmark = pytest.mark.browser
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
-WAIT_MS = 40_000
 RETRY_MS = 2000  # what the server's streams tell EventSource
 
 
@@ -46,7 +46,7 @@ class Client:
         return self.rows.filter(has_text=text)
 
     def is_now(self, state: str, sentence: str = "") -> None:
-        expect(self.status).to_have_text(re.compile(rf"^\s*{state}\b.*{sentence}", re.DOTALL), timeout=WAIT_MS)
+        expect(self.status).to_have_text(re.compile(rf"^\s*{state}\b.*{sentence}", re.DOTALL))
 
 
 @pytest.fixture(scope="module")
