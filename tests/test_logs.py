@@ -37,7 +37,7 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def written(settings: Settings, *records: logging.LogRecord) -> str:
     """Write records as a server with these settings does."""
-    formatter = logs._formatter(settings)
+    formatter = logs.Formatter(settings)
     return "\n".join(formatter.format(record) for record in records)
 
 

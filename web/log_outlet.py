@@ -10,7 +10,7 @@ import os
 import select
 import stat
 
-from relay.loop import writable_now
+from relay.loop import Lock, writable_now
 
 MAX_LINE_BYTES = 65_536
 ERRORS = 2  # the descriptor of stderr
@@ -21,6 +21,7 @@ class Outlet(logging.Handler):
 
     def __init__(self, descriptor: int = ERRORS) -> None:
         super().__init__()
+        self.lock = Lock()  # nothing here waits
         self.dropped = 0
         self._unsaid = 0  # of those
         self._rest = b""
