@@ -125,6 +125,9 @@ class Answer:
             if content:
                 texts.append(("content", content))
         self._deltas += len(texts)
+        if len(texts) == 1:
+            self._text(*texts[0])
+            return
         for kind, run in groupby(texts, itemgetter(0)):
             self._text(kind, "".join([text for _, text in run]))
 
@@ -164,7 +167,9 @@ class Answer:
             text = text[: max(self.max_chars - self.chars, 0)]
         if not text:
             return
-        self.phase("thinking" if kind == "reasoning" else "writing")
+        phase = "thinking" if kind == "reasoning" else "writing"
+        if phase != self._phase:
+            self.phase(phase)
         if self._first_token is None:
             self._first_token = time.monotonic()
             self.ttft_ms = round((self._first_token - self._began) * 1000)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from answers.prepared import Transaction
 from relay.errors import DatabaseError, SettingError
+from relay.loop import Lock
 from relay.settings import Settings
 
 FILE = "talkabout.sqlite3"
@@ -50,7 +50,7 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._driver: Any = self.engine.dialect.loaded_dbapi
         self._kept: list[PoolProxiedConnection] = []
-        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._turn: AbstractContextManager[Any] = Lock() if self.is_sqlite else nullcontext()
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` reads in one transaction. Raises DatabaseError."""

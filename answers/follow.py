@@ -122,7 +122,8 @@ class Follower:
     def publish(self, batches: Iterable[Batch]) -> None:
         """Hand what is in the journal to the readers on this worker, a stream's entries in their order."""
         offered = self._groups.offer(batches)
-        self._catch_up.start(offered.behind)
+        if offered.behind:
+            self._catch_up.start(offered.behind)
         if offered.unplaced:
             spawn(self._look_anew)  # a thread may have to start
         for listener, entries in offered.heard:

@@ -91,8 +91,10 @@ class Group:
         if not self.readers and self.here and last <= KEPT and len(whole) <= KEPT_BYTES:
             self.kept += entries
         # A copy, since who takes too little leaves at once.
-        live = [reader for reader in self.readers if reader.state is State.LIVE]
-        return entries, to_catch_up([reader for reader in live if not reader.offer(entries, whole)])
+        missed = [
+            reader for reader in [*self.readers] if reader.state is State.LIVE and not reader.offer(entries, whole)
+        ]
+        return entries, to_catch_up(missed)
 
     def _offer_what_is_new(self, entries: list[Entry]) -> tuple[list[Entry], list[Cursor]]:
         new = [entry for entry in entries if entry.seq > self.last >= 0]

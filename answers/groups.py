@@ -90,7 +90,8 @@ class Groups:
                 if group is not None:
                     new, missed = group.offer(batch.entries)
                     behind += missed
-                    heard += [(listener, new) for listener in group.listeners]
+                    for listener in group.listeners:
+                        heard.append((listener, new))
                     if new and new[-1].final:
                         self.end(batch.stream, group)
                         unplaced |= bool(group.readers)

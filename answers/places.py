@@ -20,6 +20,7 @@ from answers.prepared import Prepared, Transaction
 from answers.tables import RUNNING, messages, places
 from answers.tree import now_us
 from relay.errors import DatabaseError, TooManyAnswers
+from relay.loop import Lock
 
 LASTS_S = 15.0
 _RENEW_S = 4.0
@@ -45,7 +46,7 @@ class Places:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._mine: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._renewing = False
 
     @contextmanager

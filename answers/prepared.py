@@ -42,11 +42,12 @@ class Prepared:
     def run(self, transaction: Transaction, **values: Any) -> list[Any]:
         """Run it, and return the rows that it finds or returns. Raises the driver's own errors."""
         cursor, dialect = transaction
-        sql, constants, order, to_driver, from_driver = self._for(dialect)
+        made = self._compiled.get(dialect.name) or self._compile(dialect)
+        sql, constants, order, to_driver, from_driver = made
         values = {**constants, **values}
         for name, process in to_driver:
             values[name] = process(values[name])
-        cursor.execute(sql, [values[name] for name in order] if order is not None else values)
+        cursor.execute(sql, values if order is None else list(map(values.__getitem__, order)))
         rows = list(cursor.fetchall()) if cursor.description else []
         for place, process in from_driver:
             rows = [(*row[:place], process(row[place]), *row[place + 1 :]) for row in rows]
@@ -56,11 +57,6 @@ class Prepared:
         """Run it, and return the first row if there is one."""
         rows = self.run(transaction, **values)
         return rows[0] if rows else None
-
-    def _for(self, dialect: Dialect) -> _Compiled:
-        if dialect.name not in self._compiled:
-            self._compiled[dialect.name] = self._compile(dialect)
-        return self._compiled[dialect.name]
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         made = self._statement.compile(dialect=dialect, column_keys=list(self._columns) or None)
@@ -72,7 +68,9 @@ class Prepared:
                 constants[name] = process(bound.value) if process else bound.value
             elif process:
                 to_driver.append((name, process))
-        return _Compiled(str(made), constants, made.positiontup, to_driver, self._from_driver(dialect))
+        compiled = _Compiled(str(made), constants, made.positiontup, to_driver, self._from_driver(dialect))
+        self._compiled[dialect.name] = compiled
+        return compiled
 
     def _from_driver(self, dialect: Dialect) -> list[tuple[int, _Process]]:
         """Say what becomes of the columns that a driver does not give as they are: of ours, those in JSON."""

@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,7 +24,7 @@ from answers.store import AnswerRow, Store
 from answers.writer import Writer
 from relay.chat import clean
 from relay.errors import Conflict, DatabaseError, NotFound, TalkaboutError
-from relay.loop import spawn
+from relay.loop import Lock, spawn
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ class Producers:
         self._tell = tell  # who looks at the conversation: an answer of it has ended, or goes on
         self._running: dict[str, Producer] = {}
         self._coming: set[str] = set()  # the lease is ours, and it is not written yet
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def running(self) -> dict[str, Producer]:
         """Map each answer that is being written here to its producer."""

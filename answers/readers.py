@@ -70,8 +70,10 @@ class Readers:
                 return row.state != "running" and after >= max(last, 1)
             if after != last or not self._ended(stream, last):
                 return False
-            if row.state != "running" or time.monotonic() >= deadline:
-                return row.state != "running"
+            if row.state != "running":
+                return True
+            if time.monotonic() >= deadline:
+                return False
             time.sleep(_LOOK_S)
             row = self._store.answer(row.id) or row
 

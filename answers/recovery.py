@@ -64,6 +64,8 @@ class Recovery:
 
     def start(self) -> None:
         """Look after leases and orphans from now on, in threads of its own; may be called again."""
+        if self._started:
+            return
         with self._lock:
             if self._started or self._draining.is_set():
                 return

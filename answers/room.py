@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+
+from relay.loop import Lock
 
 COUNTED_FOR_S = 1.0
 _SHARE = 4  # of what is free, one worker may take a quarter before it counts again
@@ -22,7 +23,7 @@ class Room:
     def __init__(self, limit: int, running: Callable[[str], int]) -> None:
         self.limit = limit
         self._running = running
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._left: dict[str, tuple[int, float]] = {}  # of each user: how many more, and until when
 
     def take(self, user: str) -> bool:

@@ -112,8 +112,6 @@ class Store:
     def settle(self, answer: str, state: str, spent: Spent = NOT_COUNTED, **outcome: Unpack[Outcome]) -> AnswerRow:
         """End a running answer and count what it has cost; return what holds: of several that end it, the first's."""
         values = {name: clean(value) if isinstance(value, str) else value for name, value in outcome.items()}
-        if spent.estimated:
-            spent = self._estimated(answer, spent, state)
         return self._turn(answer, ("running",), {**values, "state": state}, spent)[0]
 
     def reopen(self, answer: str, token: str = "", charged: Charge | None = None) -> AnswerRow:
@@ -149,17 +147,6 @@ class Store:
         """Close the connections of this process; the next call opens one again."""
         self._database.close()
 
-    def _estimated(self, answer: str, spent: Spent, state: str) -> Spent:
-        """Add an estimate of what the model has read, unless it failed before its first word."""
-        if state == "failed" and not spent.completion:
-            return Spent(0, 0)
-
-        def work(transaction: Transaction) -> int:
-            row = _get(transaction, answer)
-            return tokens_of(transaction, row.conversation, row.parent) + estimate(row.within.system)
-
-        return spent._replace(prompt=spent.prompt + self._database.read(work))
-
     def _turn(
         self, answer: str, states: tuple[str, ...], values: dict[str, Any], spent: Spent | None = None
     ) -> tuple[AnswerRow, bool]:
@@ -178,9 +165,10 @@ class Store:
             if within and changed:
                 row = AnswerRow(Conversation(*within), *changed)
                 if spent:
-                    count(transaction, row.user, row.token, row.model, spent)
-                if spent and row.charged:
-                    settle(transaction, row.charged, spent)
+                    cost = _with_what_was_read(transaction, row, spent)
+                    count(transaction, row.user, row.token, row.model, cost)
+                    if row.charged:
+                        settle(transaction, row.charged, cost)
                 return row, True
             if within:  # PostgreSQL: another one was faster, so the conversation has not changed by this one
                 transaction.cursor.execute("ROLLBACK")
@@ -227,6 +215,16 @@ def _get(transaction: Transaction, answer: str) -> AnswerRow:
     if row is None:
         raise NotFound(f"no answer {answer!r}")
     return row
+
+
+def _with_what_was_read(transaction: Transaction, row: AnswerRow, spent: Spent) -> Spent:
+    """Add to an estimate what the model has read, unless it failed before its first word."""
+    if not spent.estimated:
+        return spent
+    if row.state == "failed" and not spent.completion:
+        return Spent(0, 0)
+    read = tokens_of(transaction, row.conversation, row.parent) + estimate(row.within.system)
+    return spent._replace(prompt=spent.prompt + read)
 
 
 def _schema(connection: Connection) -> str | None:

@@ -38,6 +38,7 @@ class Catalog:
         self.entries = entries
         self._default = default
         self._gate = gate or Gate()
+        self._counted = [entry for entry in entries if not entry.spare] or entries
 
     def models(self) -> list[str]:
         """List every model id once, the default first."""
@@ -54,7 +55,7 @@ class Catalog:
         if self._default:
             return self._default
         self._look()
-        return next((entry.models()[0] for entry in self._counted() if entry.models()), STAND_IN)
+        return next((entry.models()[0] for entry in self._counted if entry.models()), STAND_IN)
 
     def find(self, model: str | None) -> tuple[Route, str]:
         """Find the way to a model, or to the default one. Raises UnknownModel.
@@ -89,7 +90,7 @@ class Catalog:
 
     def ready(self) -> bool:
         """Tell if at least one upstream answers: the poem counts only where there is nothing else."""
-        counted = self._counted()
+        counted = self._counted
         self._look()
         return any(entry.alive() for entry in counted)
 
@@ -107,15 +108,12 @@ class Catalog:
         for entry in self.entries:
             entry.look()
 
-    def _counted(self) -> list[Entry]:
-        return [entry for entry in self.entries if not entry.spare] or self.entries
-
     def _having(self, model: str) -> list[Entry]:
         return [entry for entry in self.entries if model in entry.names()]
 
     def _with_default(self) -> list[Entry]:
         """List who has the operator's model, without waiting for a list; where one alone may, none is asked for."""
-        preferred, *others = self._counted()
+        preferred, *others = self._counted
         if others:
             self._look()
         having = self._having(self._default)

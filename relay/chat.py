@@ -58,12 +58,14 @@ def parse(data: str) -> Delta | None:
     if "error" in chunk and (chunk["error"] or "choices" not in chunk):
         raise UpstreamFailed(_reason(chunk["error"]))
     choice = _first_choice(chunk.get("choices"))
-    delta = _dict(choice.get("delta"))
-    content, finished, usage = _text(delta, "content"), choice.get("finish_reason"), chunk.get("usage")
-    if content and len(delta) == 1 and finished is None and not usage:
-        return Delta(content)  # nearly always
+    delta, usage = choice.get("delta"), chunk.get("usage")
+    if isinstance(delta, dict) and len(delta) == 1 and choice.get("finish_reason") is None and not usage:
+        content = delta.get("content")
+        if content and isinstance(content, str) and "\0" not in content:
+            return Delta(content)  # nearly always
+    delta = _dict(delta)
     return Delta(
-        content or _text(delta, "refusal"),
+        _text(delta, "content") or _text(delta, "refusal"),
         _text(delta, "reasoning_content") or _text(delta, "reasoning"),
         _text(choice, "finish_reason") or None,
         counts(usage),

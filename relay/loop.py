@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import gevent
 from gevent import monkey
@@ -140,19 +141,9 @@ class _ReadableInTheLoop:
             self._watcher.stop()
 
 
-def _not_soon(run: Callable[[], object]) -> bool:
-    return False
-
-
-def _soon_in_the_loop(run: Callable[[], object]) -> bool:
-    gevent.get_hub().loop.run_callback(run)
-    return True
-
-
-_patched = monkey.is_module_patched("socket")
+_patched: bool = monkey.is_module_patched("socket")
 _watch = _watch_in_the_loop if _patched else _watch_in_a_thread
 _start = _start_greenlet if _patched else _start_thread
-_soon = _soon_in_the_loop if _patched else _not_soon
 _after = _after_in_the_loop if _patched else _after_in_a_thread
 
 # To wait for one socket again and again, as one thread at a time does who asks and reads replies. `wait` may return
@@ -166,6 +157,11 @@ def while_readable(sock: socket.socket, ready: Callable[[], bool], timeout_s: fl
     What it raises comes out here.
     """
     return _watch(sock, ready, timeout_s)
+
+
+def below(sock: Any) -> Any:
+    """Give the interpreter's own socket below gevent's, which neither waits nor tries again; any other as it is."""
+    return getattr(sock, "_sock", sock)
 
 
 def writable_now(descriptor: int) -> bool:
@@ -185,7 +181,9 @@ def soon(run: Callable[[], object]) -> bool:
 
     Until then it does whatever else there is to do. False where there is no event loop: a thread has to do it.
     """
-    return _soon(run)
+    if _patched:
+        gevent.get_hub().loop.run_callback(run)
+    return _patched
 
 
 def after(seconds: float, run: Callable[[], object]) -> Callable[[], object]:

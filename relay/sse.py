@@ -201,27 +201,19 @@ def encode(data: str, event: str | None = None, id: str | None = None, retry: in
     # A NUL in data stays, as in the standard. Firefox drops it; data whose letters count is JSON, which escapes it.
     text = f"data: {data}\n" if "\n" not in data and "\r" not in data else _data_lines(data)
     if event is not None:
-        text = f"event: {_checked_event(event)}\n{text}"
+        if not event or _NO_EVENT.search(event):
+            raise BadEventField(f"event: expected one line without NUL, got {event[:80]!r}")
+        text = f"event: {event}\n{text}"
     if retry is not None:
         if retry < 0:
             raise BadEventField(f"retry: expected milliseconds, got {retry}")
         text = f"retry: {retry:d}\n{text}"
     if id is not None:
-        text = f"{text}id: {_checked_id(id)}\n"
+        if not _ID.fullmatch(id):
+            raise BadEventField(f"id: expected 1 to 128 characters from ! to ~, got {id[:160]!r}")
+        text = f"{text}id: {id}\n"
     return f"{text}\n".encode("utf-8", "replace")
 
 
 def _data_lines(data: str) -> str:
     return "".join([f"data: {line}\n" for line in _LINE_END.split(data)])
-
-
-def _checked_event(event: str) -> str:
-    if not event or _NO_EVENT.search(event):
-        raise BadEventField(f"event: expected one line without NUL, got {event[:80]!r}")
-    return event
-
-
-def _checked_id(id: str) -> str:
-    if not _ID.fullmatch(id):
-        raise BadEventField(f"id: expected 1 to 128 characters from ! to ~, got {id[:160]!r}")
-    return id

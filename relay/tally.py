@@ -56,10 +56,14 @@ def _read(data: bytes) -> dict[str, Any] | None:
 def _chars(chunk: dict[str, Any]) -> int:
     """Count the characters that a chunk adds, to whatever: text, reasoning, the arguments of tools."""
     chars = 0
-    for choice in objects(chunk.get("choices")):
-        for part in objects([choice.get("delta") or choice.get("message")]):
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():  # one call for each of 32 chunks, not one for each part
+        part = (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
+        if isinstance(part, dict):
             texts = [*map(part.get, _TEXTS), *(_arguments(part["tool_calls"]) if "tool_calls" in part else ())]
-            chars += sum([len(text) for text in texts if isinstance(text, str)])
+            for text in texts:
+                if isinstance(text, str):
+                    chars += len(text)
     return chars
 
 

@@ -17,7 +17,7 @@ from requests.adapters import BaseAdapter
 
 from relay import retries
 from relay.asking import SHORT_S, check, hides, is_streamed, time_for, written
-from relay.body import Reply, Take, ours, pieces, reply_of
+from relay.body import Ours, Reply, Take, pieces, reply_of
 from relay.continuation import style_of
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamUnreachable
 from relay.exchange import Template, exchange
@@ -127,7 +127,7 @@ class Upstream:
         while connection := self._pool and self._pool.take():
             line.start()
             try:
-                with ours(line):
+                with Ours(line):
                     return exchange(connection, template.written(content), line)
             except UpstreamError as error:
                 connection.close()
@@ -145,7 +145,7 @@ class Upstream:
         while True:
             line.start()
             try:
-                with ours(line), using(line):
+                with Ours(line), using(line):
                     line.left()
                     response = transmit(self._session, request, limits)
             except UpstreamUnreachable:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Flask, Request, Response, current_app, g, redirect, render_template, request, session
+from flask.globals import request_ctx
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
@@ -46,8 +47,10 @@ class Cookies(SecureCookieSessionInterface):
         """Write the session, unless nothing was in it and nobody has looked; never with a file, which caches keep."""
         if request.endpoint == "static":
             return
-        if session or session.accessed or session.modified:
+        if session or session.modified or "Vary" in response.headers:
             super().save_session(app, session, response)
+        elif session.accessed:  # there is nothing to write
+            response.headers.add("Vary", "Cookie")
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Follow the scheme of the request; gunicorn has it from the proxies that it trusts."""
@@ -118,10 +121,11 @@ def account() -> str:
 
 
 def _guard() -> AnyResponse | None:
-    environ = request.environ  # which has the headers without a search
-    if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and not by_token():
+    here = request_ctx.request
+    environ = here.environ  # which has the headers without a search
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and not by_token(environ):
         _refuse_other_sites(environ)
-    scope = scope_of(request.endpoint)
+    scope = scope_of(here.endpoint)
     if scope == ALL:
         return None
     ours = current_app.extensions["talkabout.hosts"]

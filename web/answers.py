@@ -30,9 +30,10 @@ def create() -> Response | tuple[Response, int]:
     if seen := _ID.fullmatch(request.headers.get("Last-Event-ID", "")):
         return _events(own(seen[1]))
     fields = json_fields()
-    row = services().begin(
+    here = services()
+    row = here.begin(
         current_caller(),
-        fields.text("prompt", services().settings.max_prompt_chars),
+        fields.text("prompt", here.settings.max_prompt_chars),
         _optional(fields, "model"),
         conversation=_optional(fields, "conversation"),
         parent=ROOT if fields.values.get("parent") == ROOT else _optional(fields, "parent"),

@@ -15,6 +15,7 @@ from posixpath import normpath
 from typing import Any
 
 from flask import Flask, Response, request, send_from_directory
+from flask.globals import request_ctx
 
 _YEAR_S = 31_536_000
 _TEXTS = {".css", ".js", ".json", ".svg", ".txt"}
@@ -75,12 +76,13 @@ def _mark(mark: str, endpoint: str, values: dict[str, Any]) -> None:
 
 def _compress(response: Response) -> Response:
     """Compress files, and those pages in which nothing stands that a request's address could put there (BREACH)."""
-    file = request.endpoint == "static" and Path(request.path).suffix in _TEXTS
-    page = request.blueprint == "pages" and response.is_sequence
-    if not (file or page) or request.method != "GET" or response.status_code != 200:
+    here = request_ctx.request
+    file = here.endpoint == "static" and Path(here.path).suffix in _TEXTS
+    page = response.is_sequence and here.blueprint == "pages"
+    if not (file or page) or here.method != "GET" or response.status_code != 200:
         return response
     response.vary.add("Accept-Encoding")
-    if request.accept_encodings.quality("gzip"):
+    if here.accept_encodings.quality("gzip"):
         response.direct_passthrough = False
         body = response.get_data()
         response.close()  # the file

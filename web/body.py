@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
-from flask import current_app, request
+from flask import Request
+from flask.globals import request_ctx
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
@@ -51,9 +52,10 @@ def json_object() -> dict[str, Any]:
 
 
 def _json(more_bytes: int) -> bytes:
-    if request.mimetype != "application/json":
+    here = request_ctx.request
+    if here.mimetype != "application/json":
         raise UnsupportedMediaType("Expected Content-Type: application/json.")
-    return _read(more_bytes)
+    return _read(here, more_bytes)
 
 
 def _object_of(body: bytes, loads: Callable[[bytes], Any]) -> dict[str, Any]:
@@ -82,11 +84,12 @@ def form_fields() -> Fields:
 
 def form_and_files(more_bytes: int) -> tuple[Fields, list[Upload]]:
     """Read an HTML form and the files in it, which may take so many bytes more. Raises 400, 413 or 415."""
-    if request.mimetype not in FORMS:
+    here = request_ctx.request
+    if here.mimetype not in FORMS:
         raise UnsupportedMediaType(f"Expected Content-Type: {' or '.join(FORMS)}.")
-    body = _read(more_bytes)
+    body = _read(here, more_bytes)
     try:
-        form, files = _multipart(body) if request.mimetype == FORMS[1] else (_urlencoded(body), [])
+        form, files = _multipart(here, body) if here.mimetype == FORMS[1] else (_urlencoded(body), [])
     except ValueError as exc:
         raise BadRequest("The form is broken or has too many fields.") from exc
     return Fields(form), files
@@ -96,23 +99,23 @@ def _urlencoded(body: bytes) -> dict[str, str]:
     return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS))
 
 
-def _multipart(body: bytes) -> tuple[dict[str, str], list[Upload]]:
+def _multipart(here: Request, body: bytes) -> tuple[dict[str, str], list[Upload]]:
     parser = FormDataParser(lambda *_, **__: io.BytesIO(), max_form_parts=_MAX_FORM_FIELDS, silent=False)
-    _, form, files = parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)
+    _, form, files = parser.parse(io.BytesIO(body), here.mimetype, len(body), here.mimetype_params)
     # A field for files in which nothing was chosen sends one without a name.
     found = [Upload(each.filename, each.read()) for _, each in files.items(multi=True) if each.filename]
     return form.to_dict(), found
 
 
-def _read(more_bytes: int) -> bytes:
+def _read(here: Request, more_bytes: int) -> bytes:
     """Read the whole body; one more byte than allowed tells a chunked body that is too long from one that just fits."""
-    limit: int = current_app.config["MAX_CONTENT_LENGTH"] + more_bytes
-    length = request.content_length
-    environ = request.environ
+    settings = services().settings
+    limit = settings.max_body_bytes + more_bytes
+    length = here.content_length
+    environ = here.environ
     if (length or 0) > limit:
         _pass_over(environ, length or 0)
         raise RequestEntityTooLarge
-    settings = services().settings
     seconds = settings.upload_timeout_s if more_bytes else settings.body_timeout_s
     cancel = _hang_up_in_time(environ.get("gunicorn.socket"), seconds)
     try:

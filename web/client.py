@@ -15,6 +15,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from relay.loop import below
+
 log = logging.getLogger(__name__)
 
 NO_SOCKET = -1  # what a closed one has for a descriptor
@@ -25,7 +27,7 @@ class Chunks:
 
     def __init__(self, wrapped: Any) -> None:
         self._wait_and_send = wrapped.sendall
-        self._send = getattr(wrapped, "_sock", wrapped).send
+        self._send = below(wrapped).send
         self._rest = b""
 
     def take(self, block: bytes) -> bool:
@@ -57,7 +59,7 @@ class Client:
     def __init__(self, environ: Mapping[str, Any], timeout_s: float) -> None:
         wrapped = environ.get("gunicorn.socket")
         # gevent's own recv waits whatever the flags say, so that the socket below it is asked.
-        self._socket: socket.socket | None = getattr(wrapped, "_sock", wrapped)
+        self._socket: socket.socket | None = below(wrapped)
         if self._socket is not None and self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._bound_silence(self._socket, timeout_s)
         takes_chunks = self._socket is not None and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"

@@ -27,7 +27,7 @@ def init_app(app: Flask) -> None:
 def _harden(response: Response) -> Response:
     """Nothing inline, nothing from elsewhere, nobody frames us, and no address of ours leaks to other sites."""
     response.headers.setdefault("Content-Security-Policy", _CSP)
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.add("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers.add("Cross-Origin-Opener-Policy", "same-origin")
     return response

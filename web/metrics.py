@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def _gauge(name: str, help_: str, labels: tuple[str, ...] = (), mode: Any = "liv
 BUILD = _gauge("build_info", "The version that runs.", ("version", "python"), "livemax")
 READERS = _gauge("readers", "Readers of answers and channels.")
 RUNNING = _gauge("answers_running", "Answers being written.")
+REQUESTS = Counter("talkabout_requests", "Requests by endpoint and status.", ("endpoint", "status"))
+ANSWERED: defaultdict[tuple[str, int], int] = defaultdict(int)  # of those, what is not carried over yet
 BEGUN = Counter("talkabout_answers_begun", "Answers begun.", _BY_MODEL)
 ENDED = Counter("talkabout_answers_ended", "Answers ended, by how.", (*_BY_MODEL, "state"))
 ADOPTED = Counter("talkabout_answers_adopted", "Answers taken over from a worker that has gone.", _BY_MODEL)
@@ -77,6 +80,8 @@ class Report:
         """Carry what has come since the last time."""
         here = self._services
         self._build.set(1)
+        for labels in list(ANSWERED):
+            REQUESTS.labels(*labels).inc(ANSWERED.pop(labels))
         READERS.set(len(here.follower))
         RUNNING.set(len(here.producers.running()))
         for upstream, model, tally in here.producers.measures:

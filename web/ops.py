@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hmac
-from functools import cache
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
-from prometheus_client import CONTENT_TYPE_LATEST, Counter
+from flask.globals import request_ctx
+from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from relay.errors import UpstreamUnreachable
-from web.metrics import Report, everything
+from web.metrics import ANSWERED, Report, everything
 from web.readiness import Check, ask_all
 from web.services import Services, services
 from web.users import bearer, callers, current_caller
 
 ops = Blueprint("ops", __name__)
-
-REQUESTS = Counter("talkabout_requests", "Requests by endpoint and status.", ["endpoint", "status"])
-_requests = cache(REQUESTS.labels)
 
 
 def init_app(app: Flask) -> None:
@@ -31,7 +28,7 @@ def init_app(app: Flask) -> None:
 
 
 def _count(response: Response) -> Response:
-    _requests(request.endpoint or "none", response.status_code).inc()
+    ANSWERED[request_ctx.request.endpoint or "none", response.status_code] += 1
     return response
 
 

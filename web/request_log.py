@@ -7,7 +7,8 @@ import logging
 import time
 from functools import partial
 
-from flask import Flask, Response, request
+from flask import Flask, Response
+from flask.globals import request_ctx
 
 from relay import request_id
 
@@ -25,18 +26,20 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    environ = request.environ
+    environ = request_ctx.request.environ
     environ[_BEGAN] = time.monotonic()
     request_id.current.set(request_id.accept(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
 
 
 def _answer(response: Response) -> Response:
     """Name the request in its response, and say how it went once that is written: a stream lasts as long as it does."""
-    response.headers[request_id.HEADER] = request_id.current.get().id
+    request = request_ctx.request  # once: each look through Flask's proxy costs three calls
+    origin = request_id.current.get().id
+    response.headers.add(request_id.HEADER, origin)
     level = logging.DEBUG if request.endpoint in QUIET else logging.INFO
     if log.isEnabledFor(level):
         facts = {
-            "request": request_id.current.get().id,
+            "request": origin,
             "method": request.method,
             "route": request.url_rule.rule if request.url_rule else "none",  # an address may have a secret in it
             "status": response.status_code,

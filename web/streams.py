@@ -21,11 +21,11 @@ from prometheus_client import Gauge
 
 from relay.access_errors import AccessEnded
 from relay.errors import DatabaseError, Draining, Overloaded, ReaderGone, ReaderTooSlow, TalkaboutError, TooManyReaders
-from relay.loop import poll, spawn
+from relay.loop import Lock, poll, spawn
 from relay.pipe import Pipe
 from relay.settings import Settings
 from web.client import NO_SOCKET, Client
-from web.event_stream import EVENT_STREAM, HEADERS
+from web.event_stream import EVENT_STREAM, HEADERS, Streamed
 from web.users import still_holds
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Stream:
 
     def response(self, mimetype: str = EVENT_STREAM, headers: Mapping[str, str] | None = None) -> Response:
         """Stream the source; the headers leave at once."""
-        response = Response(self._blocks(), mimetype=mimetype, headers={**HEADERS, **(headers or {})})
+        response = Streamed(self._blocks(), mimetype=mimetype, headers={**HEADERS, **(headers or {})})
         response.call_on_close(self.leave)
         return response
 
@@ -121,7 +121,7 @@ class Streams:
         self._readers: Counter[str] = Counter()
         self._watched: dict[int, Stream] = {}  # by the descriptor that is polled
         self._poll = poll()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._watching = False
         self._checking = False
         self._listen_for_cuts = listen_for_cuts
