@@ -1,6 +1,6 @@
 """How gunicorn runs talkabout: `gunicorn -c gunicorn.conf.py wsgi:app`. docs/operating.md explains the values."""
 
-from gevent import monkey
+from gevent import get_hub, monkey
 
 monkey.patch_all()
 
@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -144,11 +145,27 @@ def look_up_once(config: Any) -> None:
     config.__dict__ |= {name: setting.get() for name, setting in settings if name not in own}
 
 
+def tell_failed_handshakes(worker: Any) -> None:
+    """Log a TLS handshake that fails in one line: for gevent it is a traceback, and any port scan makes some."""
+    hub = get_hub()
+    tell_error = hub.handle_error
+
+    def handle_error(context: Any, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, (ssl.SSLError, ConnectionError)):
+            worker.log.info("a connection has failed: %s", error)
+        else:
+            tell_error(context, kind, error, trace)
+
+    hub.handle_error = handle_error
+
+
 def post_worker_init(worker: Any) -> None:
     """Drain the worker's streams as soon as it is told to end: gunicorn itself would only wait, then kill."""
     # A terminal's Ctrl-C reaches the workers too; the master's word is enough, and a second one leaves tracebacks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     look_up_once(worker.cfg)
+    if worker.cfg.is_ssl:
+        tell_failed_handshakes(worker)
     services = worker.wsgi.extensions["talkabout"]
     services.recovery.start()
     worker.wsgi.extensions["talkabout_report"].start()

@@ -184,9 +184,11 @@ def test_a_client_that_reads_nothing_is_let_go_and_its_answer_goes_on(
         until(lambda: not server.holds([client.sock]))
 
 
-def test_a_client_with_tls_is_left_to_the_server(
+@pytest.fixture
+def with_tls(
     upstream: MisbehavingServer, tmp_path: Path, authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Iterator[Server]:
+    """Run a server that has a certificate itself."""
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_file)
     server = Server(
@@ -196,8 +198,22 @@ def test_a_client_with_tls_is_left_to_the_server(
         GUNICORN_CMD_ARGS=f"--certfile {tmp_path}/both.pem --keyfile {tmp_path}/both.pem",
     )
     server.url = f"https://localhost:{server.port}"
-    with server, Client(server) as client:
+    with server:
+        yield server
+
+
+def test_a_client_with_tls_is_left_to_the_server(with_tls: Server, ca_file: str) -> None:
+    with Client(with_tls) as client:
         client.sock = ssl.create_default_context(cafile=ca_file).wrap_socket(client.sock, server_hostname="localhost")
         for path, headers in ASKS * 2:
             client.ask(request(path, headers))
             check_whole(path, client.chunked_body())
+
+
+# Each is what port scanners, balancers that only connect, and clients without the authority do all day.
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_tls_handshake_that_fails_is_one_line_of_the_log(with_tls: Server, said: bytes) -> None:
+    with Client(with_tls) as client:
+        client.sock.sendall(said)
+    until(lambda: "a connection has failed: " in with_tls.log.read_text())
+    assert with_tls.answers()
