@@ -21,7 +21,7 @@ class Outlet(logging.Handler):
 
     def __init__(self, descriptor: int = ERRORS) -> None:
         super().__init__()
-        self.lock = Lock()  # nothing here waits
+        self.lock = self._lock = Lock()  # nothing here waits
         self.dropped = 0
         self._unsaid = 0  # of those
         self._rest = b""
@@ -30,6 +30,12 @@ class Outlet(logging.Handler):
         waits_never = self._own is not None or stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._write = self._write_at_once if waits_never else self._write_if_there_is_room
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record; nothing here filters any."""
+        with self._lock:
+            self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it."""
         try:
@@ -37,8 +43,11 @@ class Outlet(logging.Handler):
         except Exception:  # noqa: BLE001  the edge of the log: what cannot be written stops nobody
             self.handleError(record)
             return
-        self._send(self._rest)
-        if self._rest or not self._send(self._word_of_the_dropped() + line):
+        if self._rest:
+            self._send(self._rest)
+        if self._unsaid:
+            line = self._word_of_the_dropped() + line
+        if self._rest or not self._send(line):
             self.dropped += 1
             self._unsaid += 1
         else:
@@ -52,8 +61,6 @@ class Outlet(logging.Handler):
             self._own = None
 
     def _word_of_the_dropped(self) -> bytes:
-        if not self._unsaid:
-            return b""
         said = f"{self._unsaid} lines of the log found no room"
         record = logging.LogRecord("web.log_outlet", logging.WARNING, __file__, 0, said, (), None)
         return self.format(record).encode() + b"\n"
@@ -61,7 +68,7 @@ class Outlet(logging.Handler):
     def _send(self, data: bytes) -> bool:
         """Send it, now or, once its beginning is out, before anything else; false if nothing of it went."""
         try:
-            sent = self._write(data) if data else 0
+            sent = self._write(data)
         except OSError:  # full, or nobody is there any more
             return False
         if sent:
