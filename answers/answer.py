@@ -107,10 +107,12 @@ class Answer:
 
     def spent(self) -> Spent:
         """Say what this run has cost: as the model server counted it, if it counted the whole run, else estimated."""
+        said = counted(self.usage) if self._asked_behind == self.before else None
+        if said and said.completion:
+            return said
         content, reasoning, (chars, thoughts) = self.content, self.reasoning, self.before
         new = estimate(content[chars:]) + estimate(reasoning[thoughts:])
-        said = counted(self.usage) if self._asked_behind == self.before else None
-        return said if said and (said.completion or not new) else Spent(estimate(content[:chars]), new, estimated=True)
+        return said if said and not new else Spent(estimate(content[:chars]), new, estimated=True)
 
     def append(self, deltas: list[Delta]) -> None:
         """Take over what the model wrote: what came together becomes one event, where it is of one kind."""
@@ -137,9 +139,9 @@ class Answer:
             self._forget()
         self._add({"content": self.content, "reasoning": self.reasoning}, "reset")
 
-    def done(self, state: str, error: TalkaboutError | None = None) -> None:
-        """End: the terminal event, with which a reader can prove that it has everything."""
-        data = {"state": state, **self.facts()}
+    def done(self, state: str, error: TalkaboutError | None = None, facts: dict[str, Any] | None = None) -> None:
+        """End: the terminal event, with which a reader can prove that it has everything; `facts` if they are known."""
+        data = {"state": state, **(facts or self.facts())}
         if error is not None:
             data["error"] = {"code": error.code, "message": error.public, "retriable": error.retriable}
         self._add(data, "done", final=True)

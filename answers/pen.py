@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from answers.answer import Answer, stream_of
 from answers.entries import Batch
@@ -67,13 +68,13 @@ class Pen:
             if not self._journal.renew(self._owner, [self._stream], self._lease_s()):
                 raise Replaced("another producer has the lease")
 
-    def end(self, state: str, error: TalkaboutError | None = None) -> None:
-        """Write the terminal event, with which the lease is given up."""
-        self.answer.done(state, error)
+    def end(self, state: str, error: TalkaboutError | None = None, facts: dict[str, Any] | None = None) -> None:
+        """Write the terminal event, with which the lease is given up; `facts` as `Answer.done` takes them."""
+        self.answer.done(state, error, facts)
         self.write()
         if not self._writer.durable(self._stream, self.answer.seq):
             self._mend()
-            self.answer.done(state, error)
+            self.answer.done(state, error, facts)
             self.settle()
 
     def wait(self, seconds: float) -> None:

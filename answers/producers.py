@@ -210,13 +210,13 @@ class Producers:
 
         Raises Replaced, and keeps nothing, if another producer writes it meanwhile.
         """
-        answer = pen.answer
-        outcome = {"content": answer.content, "reasoning": answer.reasoning, "close_ms": close_ms, **answer.facts()}
+        answer, facts = pen.answer, pen.answer.facts()
+        outcome = {"content": answer.content, "reasoning": answer.reasoning, "close_ms": close_ms, **facts}
         pen.settle()
         row = self._keep(pen, state, {**outcome, "error": error.code if error else None})
         if row is not None:
             self._tell(row)  # before the last event, whose commit takes it along
-        pen.end(state, error)
+        pen.end(state, error, facts)
 
     def _keep(self, pen: Pen, state: str, outcome: dict[str, Any]) -> AnswerRow | None:
         """Write into the database how an answer ended, however long it is away; None if the answer was deleted."""
