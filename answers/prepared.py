@@ -50,7 +50,9 @@ class Prepared:
         cursor.execute(sql, values if order is None else list(map(values.__getitem__, order)))
         rows = list(cursor.fetchall()) if cursor.description else []
         for place, process in from_driver:
-            rows = [(*row[:place], process(row[place]), *row[place + 1 :]) for row in rows]
+            rows = [
+                row if row[place] is None else (*row[:place], process(row[place]), *row[place + 1 :]) for row in rows
+            ]
         return rows
 
     def first(self, transaction: Transaction, **values: Any) -> Any | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Flask, Request, Response, current_app, g, redirect, render_template, request, session
-from flask.globals import request_ctx
+from flask import Blueprint, Flask, Request, Response, g, redirect, render_template, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
@@ -24,6 +23,7 @@ from web.accept import wants_page
 from web.attempts import too_many
 from web.body import form_fields
 from web.callers import NOBODY, Callers
+from web.current import this_app, this_request
 from web.hosts import answers_to
 from web.scopes import ALL, ANY, ITSELF, scope_of
 from web.services import services
@@ -45,7 +45,7 @@ class Cookies(SecureCookieSessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Write the session, unless nothing was in it and nobody has looked; never with a file, which caches keep."""
-        if request.endpoint == "static":
+        if this_request().endpoint == "static":
             return
         if session or session.modified or "Vary" in response.headers:
             super().save_session(app, session, response)
@@ -121,14 +121,14 @@ def account() -> str:
 
 
 def _guard() -> AnyResponse | None:
-    here = request_ctx.request
+    here = this_request()
     environ = here.environ  # which has the headers without a search
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and not by_token(environ):
         _refuse_other_sites(environ)
     scope = scope_of(here.endpoint)
     if scope == ALL:
         return None
-    ours = current_app.extensions["talkabout.hosts"]
+    ours = this_app().extensions["talkabout.hosts"]
     if ours is not None and not ours(environ.get("HTTP_HOST", "")):
         raise Forbidden("This server does not answer to this name. Who runs it can add it to TALKABOUT_HOSTS.")
     if scope == ITSELF:

@@ -13,6 +13,7 @@ from answers.store import AnswerRow
 from answers.tree import ROOT
 from web.accept import wants_events
 from web.body import json_fields
+from web.current import this_request
 from web.event_stream import headers_alone
 from web.fields import FieldError, Fields
 from web.services import services
@@ -27,7 +28,7 @@ _NAME_CHARS = 256
 @answers.post("/api/answers")
 def create() -> Response | tuple[Response, int]:
     """Begin an answer, or attach to the one that has the same id, or that `Last-Event-ID` names."""
-    if seen := _ID.fullmatch(request.headers.get("Last-Event-ID", "")):
+    if seen := _ID.fullmatch(this_request().environ.get("HTTP_LAST_EVENT_ID", "")):
         return _events(own(seen[1]))
     fields = json_fields()
     here = services()

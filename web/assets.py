@@ -15,7 +15,8 @@ from posixpath import normpath
 from typing import Any
 
 from flask import Flask, Response, request, send_from_directory
-from flask.globals import request_ctx
+
+from web.current import this_request
 
 _YEAR_S = 31_536_000
 _TEXTS = {".css", ".js", ".json", ".svg", ".txt"}
@@ -76,7 +77,7 @@ def _mark(mark: str, endpoint: str, values: dict[str, Any]) -> None:
 
 def _compress(response: Response) -> Response:
     """Compress files, and those pages in which nothing stands that a request's address could put there (BREACH)."""
-    here = request_ctx.request
+    here = this_request()
     file = here.endpoint == "static" and Path(here.path).suffix in _TEXTS
     page = response.is_sequence and here.blueprint == "pages"
     if not (file or page) or here.method != "GET" or response.status_code != 200:

@@ -14,12 +14,12 @@ from urllib.parse import parse_qsl
 
 import orjson
 from flask import Request
-from flask.globals import request_ctx
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
 from relay.loop import after
+from web.current import this_request
 from web.fields import Fields
 from web.services import services
 
@@ -52,7 +52,7 @@ def json_object() -> dict[str, Any]:
 
 
 def _json(more_bytes: int) -> bytes:
-    here = request_ctx.request
+    here = this_request()
     if here.mimetype != "application/json":
         raise UnsupportedMediaType("Expected Content-Type: application/json.")
     return _read(here, more_bytes)
@@ -84,7 +84,7 @@ def form_fields() -> Fields:
 
 def form_and_files(more_bytes: int) -> tuple[Fields, list[Upload]]:
     """Read an HTML form and the files in it, which may take so many bytes more. Raises 400, 413 or 415."""
-    here = request_ctx.request
+    here = this_request()
     if here.mimetype not in FORMS:
         raise UnsupportedMediaType(f"Expected Content-Type: {' or '.join(FORMS)}.")
     body = _read(here, more_bytes)

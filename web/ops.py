@@ -5,12 +5,12 @@ from __future__ import annotations
 import hmac
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
-from flask.globals import request_ctx
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from relay.errors import UpstreamUnreachable
+from web.current import this_request
 from web.metrics import ANSWERED, Report, everything
 from web.readiness import Check, ask_all
 from web.services import Services, services
@@ -28,7 +28,7 @@ def init_app(app: Flask) -> None:
 
 
 def _count(response: Response) -> Response:
-    ANSWERED[request_ctx.request.endpoint or "none", response.status_code] += 1
+    ANSWERED[this_request().endpoint or "none", response.status_code] += 1
     return response
 
 

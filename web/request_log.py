@@ -8,9 +8,9 @@ import time
 from functools import partial
 
 from flask import Flask, Response
-from flask.globals import request_ctx
 
 from relay import request_id
+from web.current import this_request
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    environ = request_ctx.request.environ
+    environ = this_request().environ
     environ[_BEGAN] = time.monotonic()
     request_id.current.set(request_id.accept(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
 
 
 def _answer(response: Response) -> Response:
     """Name the request in its response, and say how it went once that is written: a stream lasts as long as it does."""
-    request = request_ctx.request  # once: each look through Flask's proxy costs three calls
+    request = this_request()
     origin = request_id.current.get().id
     response.headers.add(request_id.HEADER, origin)
     level = logging.DEBUG if request.endpoint in QUIET else logging.INFO

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from flask import current_app
-
 from answers.accounts import Charged
 from answers.asked import Asked
 from answers.quotas import Charge
@@ -27,6 +25,7 @@ from relay.route_errors import UpstreamBusy
 from relay.tally import OnEnd
 from relay.upstream import Call
 from web.callers import Caller
+from web.current import this_app
 from web.news import tell_of_answer
 from web.parts import Parts
 from web.streams import Source, Stream
@@ -197,5 +196,5 @@ class Services(Parts):
 
 def services() -> Services:
     """Take the services of the current application."""
-    here: Services = current_app.extensions["talkabout"]
+    here: Services = this_app().extensions["talkabout"]
     return here

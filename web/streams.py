@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from flask import Response, request
+from flask import Response
 from prometheus_client import Gauge
 
 from relay.access_errors import AccessEnded
@@ -25,6 +25,7 @@ from relay.loop import Lock, poll, spawn
 from relay.pipe import Pipe
 from relay.settings import Settings
 from web.client import NO_SOCKET, Client
+from web.current import this_request
 from web.event_stream import EVENT_STREAM, HEADERS, Streamed
 from web.users import still_holds
 
@@ -58,8 +59,8 @@ class Stream:
         self.source = source
         self.user = user
         self.resumable = resumable
-        environ = request.environ
-        self.cut_key = request.args.get("cut", "") if environ.get("QUERY_STRING") else ""
+        environ = this_request().environ
+        self.cut_key = this_request().args.get("cut", "") if environ.get("QUERY_STRING") else ""
         self._streams = streams
         self.client = Client(environ, streams.reader_timeout_s)
         self.descriptor = self.client.descriptor

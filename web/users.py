@@ -6,17 +6,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import current_app, g, request, session
+from flask import g, request, session
 from werkzeug.exceptions import NotFound
 
 from web.callers import NOBODY, NOTHING, Caller, Callers, Credential
+from web.current import this_app, this_request, this_session
 
 NO_COOKIE = "no-cookie"
 
 
 def callers() -> Callers | None:
     """Take what knows callers; None where nobody is asked who they are."""
-    known: Callers | None = current_app.extensions["talkabout.callers"]
+    known: Callers | None = this_app().extensions["talkabout.callers"]
     return known
 
 
@@ -27,13 +28,14 @@ def current_caller() -> Caller:
     """
     known = callers()
     if known is None:
-        here = Caller(str(session.get("user", NO_COOKIE)))
+        here = Caller(str(this_session().get("user", NO_COOKIE)))
     else:
         if "caller" not in g:
             g.credential = _credential(known)
             g.caller = known.who(g.credential)
         here = g.caller
-    request.environ["talkabout.user"] = here.user  # for the log: to look into the session there would cost each request
+    # For the log: to look into the session there would cost each request.
+    this_request().environ["talkabout.user"] = here.user
     return here
 
 
