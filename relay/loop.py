@@ -81,6 +81,32 @@ def _after_in_the_loop(seconds: float, run: Callable[[], object]) -> Callable[[]
     return close
 
 
+def _wait_in_a_thread(event: threading.Event, due: Callable[[], float]) -> None:
+    while (left := due() - monotonic()) > 0 and not event.wait(left):
+        pass
+
+
+def _wait_in_the_loop(event: threading.Event, due: Callable[[], float]) -> None:
+    loop = gevent.get_hub().loop
+    timer = loop.timer(max(due() - monotonic(), 0.0))
+
+    def look() -> None:
+        nonlocal timer
+        left = due() - monotonic()
+        if left > 0:
+            timer.close()
+            timer = loop.timer(left)
+            timer.start(look)
+        else:
+            event.set()
+
+    timer.start(look)
+    try:
+        event.wait()
+    finally:
+        timer.close()
+
+
 class _ReadableInAThread:
     """Leave the wait to the socket."""
 
@@ -145,6 +171,7 @@ _patched: bool = monkey.is_module_patched("socket")
 _watch = _watch_in_the_loop if _patched else _watch_in_a_thread
 _start = _start_greenlet if _patched else _start_thread
 _after = _after_in_the_loop if _patched else _after_in_a_thread
+_wait = _wait_in_the_loop if _patched else _wait_in_a_thread
 
 # To wait for one socket again and again, as one thread at a time does who asks and reads replies. `wait` may return
 # too early, and the socket's own time limit holds then.
@@ -184,6 +211,14 @@ def soon(run: Callable[[], object]) -> bool:
     if _patched:
         gevent.get_hub().loop.run_callback(run)
     return _patched
+
+
+def wait_until(event: threading.Event, due: Callable[[], float]) -> None:
+    """Wait for an event, or until the time that `due` tells, by `monotonic`; the event may then be set as well.
+
+    That time may move on meanwhile: where there is an event loop, nobody wakes up to find that it has.
+    """
+    _wait(event, due)
 
 
 def after(seconds: float, run: Callable[[], object]) -> Callable[[], object]:

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Protocol
 
 from relay.errors import ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
-from relay.loop import Lock, spawn
+from relay.loop import Lock, spawn, wait_until
 from relay.settings import Settings
 from relay.sse import PING
 
@@ -163,7 +163,7 @@ class Pipe:
 
     def _next(self) -> bytes | None:
         while True:
-            blocks, ended = self._wait_for_blocks(min(self._handed_at + self._heartbeat_s, self._ends_at))
+            blocks, ended = self._wait_for_blocks()
             if self.outlet:
                 self.outlet.flush()
             if blocks:
@@ -178,19 +178,22 @@ class Pipe:
             elif now >= self._handed_at + self._heartbeat_s:
                 return self._heartbeat
 
-    def _wait_for_blocks(self, until: float) -> tuple[list[bytes], bool]:
-        """Take what waits, or comes before that time; say if nothing comes behind it."""
+    def _wait_for_blocks(self) -> tuple[list[bytes], bool]:
+        """Take what waits, or comes before something is due; say if nothing comes behind it."""
         with self._lock:
-            left = 0.0 if self._blocks or self._ended else until - monotonic()
-            self._reader_waits = left > 0
+            waits = self._reader_waits = not (self._blocks or self._ended or self._due() <= monotonic())
             self._filled.clear()
-        if left > 0:
-            self._filled.wait(left)
+        if waits:
+            wait_until(self._filled, self._due)
         with self._lock:
             self._reader_waits = False
             blocks, self._blocks, self._size = self._blocks, [], 0
             self._emptied.set()
             return blocks, self._ended
+
+    def _due(self) -> float:
+        """Tell when the reader gets a heartbeat, or the end, if nothing comes before."""
+        return min(self._handed_at + self._heartbeat_s, self._ends_at)
 
     def _give_up(self, late: TalkaboutError) -> None:
         self.abandon(late, LAST_WORD_S if isinstance(late, StreamTimeout) else 0.0)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 from gevent import monkey
+from greenlet import getcurrent, greenlet, settrace
 
-from relay.loop import Readable, after, spawn, while_readable
+from relay.loop import Readable, after, spawn, wait_until, while_readable
 from tests.patched import run_patched
 
 LONG_S = 20.0
@@ -179,6 +180,43 @@ def test_what_is_to_run_after_a_while_runs_unless_it_is_prevented() -> None:
     prevent()
     assert called.wait(LONG_S) and not prevented.is_set()
     let_go()
+
+
+def test_an_event_is_waited_for_until_a_time_that_may_move_on() -> None:
+    event, began = threading.Event(), time.monotonic()
+    due = [began + 0.1]
+    let_go = after(0.05, lambda: due.append(began + 0.3))
+    wait_until(event, lambda: due[-1])
+    assert time.monotonic() >= began + 0.3
+    let_go()
+
+
+def test_an_event_that_is_set_ends_the_wait() -> None:
+    event = threading.Event()
+    let_go = after(0.02, event.set)
+    wait_until(event, lambda: time.monotonic() + LONG_S)
+    let_go()
+    wait_until(event, lambda: time.monotonic() + LONG_S)
+    wait_until(threading.Event(), lambda: 0.0)
+
+
+@pytest.mark.skipif(not IS_PATCHED, reason="where there is no event loop, whoever waits looks himself")
+def test_in_the_loop_nobody_wakes_up_to_find_that_the_time_has_moved_on() -> None:
+    event, began, looks, switches = threading.Event(), time.monotonic(), [0], [0]
+
+    def due() -> float:
+        looks[0] += 1
+        return began + 0.02 * min(looks[0], 10)
+
+    def count(what: str, ends: tuple[greenlet, greenlet]) -> None:
+        switches[0] += ends[1] is mine
+
+    mine, before = getcurrent(), settrace(count)
+    try:
+        wait_until(event, due)
+    finally:
+        settrace(before)
+    assert looks[0] >= 10 and switches[0] == 1
 
 
 @pytest.mark.skipif(IS_PATCHED, reason="this is the patched run")

@@ -32,7 +32,7 @@ from web.users import still_holds
 log = logging.getLogger(__name__)
 
 _SWEEP_S = 0.4  # a gone client is noticed within a second
-_CHECK_S = 2.0  # and a token that was taken away soon after
+_CHECK_S = 2.0  # and a token that was taken away, or a reader that is too slow, soon after
 _CHECKED_AT_ONCE = 50  # streams, before others have their turn
 _LINGER_S = 2.0  # what a drained stream gets to write its terminal event
 
@@ -178,8 +178,7 @@ class Streams:
         """End every stream with its terminal event: resumable ones now, the others `drain_s` after `refuse`."""
         self.refuse()
         self._abandon(resumable_only=True)
-        deadline = self._refuses_since + self.drain_s
-        while self._open and time.monotonic() < deadline:
+        while self._open and time.monotonic() < self._refuses_since + self.drain_s:
             time.sleep(0.05)
         self._abandon(resumable_only=False)
 
@@ -215,20 +214,21 @@ class Streams:
         check_at = time.monotonic() + _CHECK_S
         while True:
             time.sleep(_SWEEP_S)
-            self._sweep()
-            if time.monotonic() >= check_at and not self._checking:
-                self._checking = True
-                spawn(self._end_disallowed)  # the database may keep it waiting
+            if is_due := time.monotonic() >= check_at:
                 check_at = time.monotonic() + _CHECK_S
+                if not self._checking:
+                    self._checking = True
+                    spawn(self._end_disallowed)  # the database may keep it waiting
+            self._sweep(is_due)
             with self._lock:
                 OPEN.set(len(self._open))  # for each stream it would cost more than the rest
                 if not self._open:
                     self._watching = False
                     return
 
-    def _sweep(self) -> None:
-        """Cut who is too slow, and abandon whose client has gone; only what can be read is asked for its end."""
-        for stream in self._all():
+    def _sweep(self, each: bool) -> None:
+        """Abandon whose client has gone, by what can be read; looking at `each`, cut who is too slow."""
+        for stream in self._all() if each else ():
             if isinstance(stream.source.reason, ReaderTooSlow):
                 stream.client.cut()
         for descriptor, _ in self._poll.poll(0):
