@@ -87,24 +87,22 @@ def _wait_in_a_thread(event: threading.Event, due: Callable[[], float]) -> None:
 
 
 def _wait_in_the_loop(event: threading.Event, due: Callable[[], float]) -> None:
-    loop = gevent.get_hub().loop
-    timer = loop.timer(max(due() - monotonic(), 0.0))
+    let_go: Callable[[], object] = bool
 
     def look() -> None:
-        nonlocal timer
+        nonlocal let_go
+        let_go()
         left = due() - monotonic()
         if left > 0:
-            timer.close()
-            timer = loop.timer(left)
-            timer.start(look)
+            let_go = _after_in_the_loop(left, look)
         else:
             event.set()
 
-    timer.start(look)
+    look()
     try:
         event.wait()
     finally:
-        timer.close()
+        let_go()
 
 
 class _ReadableInAThread:

@@ -181,7 +181,7 @@ class Pipe:
     def _wait_for_blocks(self) -> tuple[list[bytes], bool]:
         """Take what waits, or comes before something is due; say if nothing comes behind it."""
         with self._lock:
-            waits = self._reader_waits = not (self._blocks or self._ended or self._due() <= monotonic())
+            waits = self._reader_waits = not (self._blocks or self._ended)
             self._filled.clear()
         if waits:
             wait_until(self._filled, self._due)

@@ -51,7 +51,11 @@ def init(settings: Settings) -> None:
 
 def hide(secrets: Iterable[str]) -> None:
     """Keep these out of all that is said from now on, too."""
-    _hidden.extend(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET and secret not in _hidden)
+    _hidden.extend(secret for secret in _maskable(secrets) if secret not in _hidden)
+
+
+def _maskable(secrets: Iterable[str]) -> list[str]:
+    return [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
 
 
 def lines_dropped() -> int:
@@ -80,7 +84,7 @@ class Formatter(logging.Formatter):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._written = _as_json if settings.log == "json" else _as_text
-        self._secrets = [secret for secret in secrets_of(settings) if len(secret) >= _SHORTEST_SECRET]
+        self._secrets = _maskable(secrets_of(settings))
 
     def format(self, record: logging.LogRecord) -> str:
         """Write it."""
