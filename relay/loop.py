@@ -20,6 +20,8 @@ import gevent
 from gevent import monkey
 from gevent.hub import Waiter
 
+from relay.collect import collector_of
+
 _READ = 1  # libev's EV_READ
 
 # A lock for sections that wait for nothing. To the unpatched one all greenlets are one thread, and none can meet
@@ -45,8 +47,10 @@ def _watch_in_a_thread(sock: socket.socket, ready: Callable[[], bool], timeout_s
 def _watch_in_the_loop(sock: socket.socket, ready: Callable[[], bool], timeout_s: float) -> bool:
     hub = gevent.get_hub()
     waiter: Waiter[bool] = Waiter(hub)
+    count = collector_of(hub.loop).count
 
     def look() -> None:
+        count()
         try:
             if ready():
                 waiter.switch(True)

@@ -1,0 +1,88 @@
+"""A loop that finds many sockets ready at a look looks less often; one that finds few looks at once."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from relay.collect import COLLECT_S, MANY, Collector
+
+READ, LONG_S = 1, 20.0
+
+
+class Looks:
+    """Keep so many sockets ready, which count themselves, at each of so many looks; and the time of each look."""
+
+    def __init__(self, sockets: int, looks: int, collector: Collector) -> None:
+        self.at: list[float] = []
+        self._loop, self._looks, self._collector, self._ended = gevent.get_hub().loop, looks, collector, Event()
+        with ExitStack() as stack:
+            self._theirs = [self._watch(stack) for _ in range(sockets)]
+            self._send()
+            assert self._ended.wait(LONG_S)
+
+    def _watch(self, stack: ExitStack) -> socket.socket:
+        ours, theirs = map(stack.enter_context, socket.socketpair())
+        watcher = stack.enter_context(self._loop.io(ours.fileno(), READ))
+        watcher.start(self._take, ours)
+        return theirs
+
+    def _send(self) -> None:
+        self._came = 0
+        for theirs in self._theirs:
+            theirs.send(b"x")
+
+    def _take(self, ours: socket.socket) -> None:
+        self._collector.count()
+        ours.recv(1)
+        self._came += 1
+        if self._came < len(self._theirs):
+            return
+        self.at.append(self._loop.now())
+        if len(self.at) < self._looks:
+            self._send()
+        else:
+            self._ended.set()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Give one that counts for this thread's loop, which afterwards is as it was."""
+    collector = Collector(gevent.get_hub().loop)
+    yield collector
+    Looks(1, 3, collector)
+
+
+def test_while_many_are_ready_the_loop_takes_its_time(collector: Collector) -> None:
+    at = Looks(MANY, 20, collector).at
+    assert collector.collects
+    assert at[-1] - at[2] >= 17 * COLLECT_S - 1e-6  # it has begun after the second
+
+
+def test_few_are_not_made_to_wait(collector: Collector) -> None:
+    Looks(MANY - 1, 20, collector)
+    assert not collector.collects
+
+
+def test_the_loop_is_left_alone_again_when_few_are_ready(collector: Collector) -> None:
+    Looks(MANY, 3, collector)
+    assert collector.collects
+    Looks(1, 3, collector)
+    assert not collector.collects
+
+
+def test_a_loop_that_cannot_collect_only_counts() -> None:
+    class Other:
+        iteration = 0
+
+    other = Other()
+    collector = Collector(other)
+    for other.iteration in range(3):
+        for _ in range(MANY):
+            collector.count()
+    assert collector.collects
