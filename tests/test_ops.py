@@ -6,7 +6,6 @@ import re
 import socket
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.listener import Listener
 from tests.misbehaving import MisbehavingServer
 from tests.servers import Server
 from tests.streams import opened
+from tests.waiting import until
 from web import readiness, startup
 
 
@@ -93,15 +93,14 @@ def test_a_part_that_hangs_is_asked_once_however_often_somebody_looks() -> None:
 
 def test_metrics_count_the_streams_of_all_workers(server: Server) -> None:
     with opened("GET", f"{server.url}/sse/connect/a"), opened("GET", f"{server.url}/sse/connect/b"):
-        while metric(server, "talkabout_streams_open") < 2:
-            time.sleep(0.05)
-    while metric(server, "talkabout_streams_open") > 0:
-        time.sleep(0.05)
+        until(lambda: metric(server, "talkabout_streams_open") == 2)
+    until(lambda: metric(server, "talkabout_streams_open") == 0)
 
 
 def test_metrics_count_requests_by_endpoint_and_status(server: Server) -> None:
     requests.get(f"{server.url}/nowhere", timeout=5)
-    assert metric(server, r'talkabout_requests_total\{endpoint="none",status="404"\}') >= 1
+    counted = r'talkabout_requests_total\{endpoint="none",status="404"\}'
+    until(lambda: metric(server, counted) >= 1, "what another worker has counted, which it carries once a second")
 
 
 def test_every_worker_signs_with_the_same_key_and_no_one_else_can_read_it(server: Server) -> None:
