@@ -14,8 +14,8 @@ DISTURBED_CORES = 0.25
 QUIET_PATIENCE_S = 2.0
 SECOND_TRY = "ABDE"  # C takes too long, and a second one would hide what memory the first has brought
 ONLY_FOR_DELAYS = {"direct": "A"}  # no relay at all: what is added is counted from there
-# Nothing is held against aiohttp there; the floor waits for nobody who reads slowly, and costs no less for many.
-NEVER = {"aiohttp": "C", "floor": "BC"}
+# Nothing is held against aiohttp there; the floors wait for nobody who reads slowly, and cost no less for many.
+NEVER = {"aiohttp": "C", "floor": "BC", "bare": "BC"}
 ONCE = {"litellm": "C"}  # it takes minutes
 
 

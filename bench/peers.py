@@ -134,6 +134,7 @@ PEERS = [
     Peer("aiohttp", lambda place: [python_with("venv"), RELAYS / "aiohttp_relay.py"]),
     *ours(ROOT),
     Peer("floor", lambda place: [sys.executable, RELAYS / "floor.py"], end='data: {"state":"complete"', numbered=True),
+    Peer("bare", lambda place: [sys.executable, RELAYS / "floor.py", "bare"]),
     Peer("node", lambda place: [find("node"), RELAYS / "node_relay.cjs"]),
     Peer("fastapi", _fastapi),
     Peer(

@@ -1,7 +1,8 @@
 """The least that a durable token can cost in Python: take it in, parse it, number it, commit it to SQLite, send it.
 
 All of it in one callback of gevent's loop. Nothing is checked, bounded, hashed, fenced or shared, and no request is
-parsed as HTTP wants it: a relay like this may not be used, but none that does what it does can be cheaper.
+parsed as HTTP wants it: a relay like this may not be used, but none that does what it does can be cheaper. With the
+argument `bare` a token is received and sent, and nothing else: the least that one can cost that is only passed on.
 """
 
 # ruff: noqa: E402
@@ -36,6 +37,8 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding
 class Stream:
     """One answer."""
 
+    end = b"0\r\n\r\n"
+
     def __init__(self, name: str, client: Any) -> None:
         self.name, self.client, self.seq = name, client, 0
 
@@ -61,6 +64,20 @@ class Stream:
         self.client.send(b"%x\r\n%b\r\n" % (len(block), block), socket.MSG_DONTWAIT)
 
 
+class Bare(Stream):
+    """One that is only passed on."""
+
+    end = b""
+
+    def take(self, data: bytes) -> bool:
+        """Pass on what came; true at the end of the body."""
+        self.client.send(data, socket.MSG_DONTWAIT)
+        return data.endswith(b"0\r\n\r\n")
+
+
+KIND = Bare if "bare" in sys.argv else Stream
+
+
 def answer(sock: Any, address: tuple[str, int]) -> None:
     """Ask the model server just what was asked, and pass on what it says."""
     asked = sock.recv(65_536)
@@ -70,10 +87,10 @@ def answer(sock: Any, address: tuple[str, int]) -> None:
         while b"\r\n\r\n" not in said:
             said += upstream.recv(65_536)
         sock.sendall(HEAD)
-        stream, rest = Stream(f"answer:{address[1]}", sock._sock), said.partition(b"\r\n\r\n")[2]
+        stream, rest = KIND(f"answer:{address[1]}", sock._sock), said.partition(b"\r\n\r\n")[2]
         if not (rest and stream.take(rest)):
             follow(upstream, stream)
-    sock.sendall(b"0\r\n\r\n")
+    sock.sendall(stream.end)
 
 
 def follow(upstream: Any, stream: Stream) -> None:
