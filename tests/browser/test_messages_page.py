@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from relay.poem import POEM
 from tests.chat_page import Chat, Open
 from tests.misbehaving import MisbehavingServer
 from tests.misbehaviours import TEXT
 from tests.servers import Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -432,6 +433,18 @@ def test_single_keys_can_be_switched_off(open_chat: Open, server: Server) -> Non
     chat.page.keyboard.press("i")
     expect(chat.prompt).not_to_be_focused()
     expect(chat.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_list_of_keys_cannot_be_opened_before_it_is_there(open_chat: Open, server: Server) -> None:
+    chat = open_chat(server)
+    held: list[Route] = []
+    chat.page.route("**/*shortcuts*", lambda route: held.append(route))  # noqa: PLW0108  playwright takes no builtin
+    chat.page.reload(wait_until="commit")
+    expect(chat.button("All keys")).to_be_disabled()
+    until(lambda: chat.page.wait_for_timeout(20) or held, "the module to be asked for")
+    held[0].continue_()
+    chat.button("All keys").click()
+    expect(chat.page.get_by_role("dialog")).to_be_visible()
 
 
 def test_escape_closes_a_dialog_before_it_stops_an_answer(open_chat: Open, slow: Server) -> None:

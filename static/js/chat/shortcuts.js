@@ -18,6 +18,7 @@ export class Shortcuts {
     this.#on.checked = attempt(() => localStorage.getItem(OFF)) !== 'off';
     this.#on.addEventListener('change', () => attempt(() => localStorage.setItem(OFF, this.#on.checked ? 'on' : 'off')));
     opener.addEventListener('click', () => dialog.showModal());
+    opener.disabled = false; // until now a press would have been lost
     dialog.querySelector('[data-close]').addEventListener('click', () => dialog.close());
     addEventListener('keydown', (event) => this.#press(event));
   }
