@@ -26,16 +26,22 @@ _DATA = (b"data: {", b"data:{")
 
 
 def of_stream(blocks: Sequence[bytes], size: int) -> tuple[int | None, int | None, int]:
-    """Tell it by a stream's last blocks and its whole size in bytes, of which those blocks are taken as typical."""
+    """Tell it by some of a stream's blocks, the last ones among them, and its whole size in bytes.
+
+    Of the blocks that are not given, those that hold text are taken as typical.
+    """
     lines = [line for block in blocks for line in block.splitlines() if line.startswith(_DATA)]
     documents = [line[line.index(b"{") :] for line in lines]
-    chunks = [chunk for data in documents if (chunk := _read(data))]
+    chunks = [(chunk, len(data) + AROUND) for data in documents if (chunk := _read(data))]
     usage: dict[str, Any] = next(
-        (found for chunk in reversed(chunks) if isinstance(found := chunk.get("usage"), dict)), {}
+        (found for chunk, _ in reversed(chunks) if isinstance(found := chunk.get("usage"), dict)), {}
     )
-    chars = sum(map(_chars, chunks))
+    texts = [(said, its_size) for chunk, its_size in chunks if (said := _chars(chunk))]
+    chars = sum(said for said, _ in texts)
     if sum(map(len, blocks)) < size:  # there were more
-        chars = round(chars * size / (sum(map(len, documents)) + AROUND * len(documents) or 1))
+        of_texts = sum(its_size for _, its_size in texts)
+        others = sum(its_size for _, its_size in chunks) - of_texts
+        chars = round(chars * (size - others) / (of_texts or 1))
     return tokens_in(usage.get("prompt_tokens")), tokens_in(usage.get("completion_tokens")), chars
 
 

@@ -46,6 +46,11 @@ def test_of_a_long_stream_they_are_estimated_by_its_end(upstream_server: Misbeha
     assert abs(about - chars) < chars / 20
 
 
+def test_what_a_stream_says_without_text_does_not_make_the_estimate_less() -> None:
+    text, silent = event({"content": "x" * 100}), event({}, "stop")
+    assert tally.of_stream([text, silent, silent], 50 * len(text) + 2 * len(silent))[2] == pytest.approx(5000, rel=0.01)
+
+
 def test_a_text_that_speaks_of_usage_is_no_count() -> None:
     said = event({"content": 'data: {"usage": {"prompt_tokens": 9}}'})
     assert tally.of_stream([said], len(said))[:2] == (None, None)
