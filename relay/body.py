@@ -32,6 +32,7 @@ _FOREIGN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, Va
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 Take = Callable[[bytes], bool]  # must not wait; True: enough for now
+TakeChunk = Callable[[bytes], bool]  # must not wait; gets what came, in its framing; False: nothing was done with it
 
 
 class SocketBody:
@@ -49,21 +50,23 @@ class SocketBody:
         self._release = release
         self.released = False
         self._take: Take = bool
+        self._take_chunk: TakeChunk | None = None
         self._enough = False
 
-    def read(self, take: Take) -> bool:
+    def read(self, take: Take, take_chunk: TakeChunk | None = None) -> bool:
         """Give each piece to `take` until that returns True, then return True; False at the body's end.
 
-        At the end the connection is free for the next request. Raises UpstreamError, and what `take` raises.
+        What comes where a chunk begins is offered to `take_chunk` first, as it came. At the end the connection is free
+        for the next request. Raises UpstreamError, and what `take` raises.
         """
-        self._take, self._enough = take, False
+        self._take, self._take_chunk, self._enough = take, take_chunk, False
         try:
             if not self._rest_was_enough() and not self._framing.ended:
                 self._line.listen()
                 while not while_readable(self._sock, self._ready, _left(self._line)):
                     pass
         finally:
-            self._take = bool  # whose it was has this body too: garbage would have to be looked for
+            self._take, self._take_chunk = bool, None  # who gave them has this body too: garbage, to be looked for
         if self._framing.ended and self._framing.clean and not self.released:
             self.released = True
             self._release()
@@ -83,7 +86,11 @@ class SocketBody:
 
     def _ready(self) -> bool:
         try:
-            return self._pass_on(self._recv(READ_BYTES))
+            data = self._recv(READ_BYTES)
+            if self._take_chunk and self._framing.between and not self._line.stopped and self._take_chunk(data):
+                self._line.body_heard_at = monotonic()
+                return False
+            return self._pass_on(data)
         except _NOT_YET:
             return False
         except (OSError, FramingError) as exc:
@@ -107,7 +114,7 @@ class PlainBody:
         self._raw = raw
         self._line = line
 
-    def read(self, take: Take) -> bool:
+    def read(self, take: Take, take_chunk: TakeChunk | None = None) -> bool:
         """Give each piece to `take` until that returns True, then return True; False at the body's end."""
         while True:
             self._line.listen()

@@ -14,10 +14,14 @@ class FramingError(ValueError):
 
 
 class Framing(Protocol):
-    """Take a body out of its framing; `ended` when it is whole, `clean` if the connection can carry another then."""
+    """Take a body out of its framing; `ended` when it is whole, `clean` if the connection can carry another then.
+
+    While it is `between` two chunks the next one begins with the next byte.
+    """
 
     ended: bool
     clean: bool
+    between: bool
 
     def feed(self, data: bytes) -> bytes:
         """Return what these bytes hold of the body, as soon as it is there. Raises FramingError."""
@@ -31,7 +35,7 @@ class Chunked:
 
     def __init__(self) -> None:
         self.ended = False
-        self.clean = True
+        self.clean = self.between = True
         self._rest = b""  # of a line that is not whole
         self._left = 0  # of the chunk that is being read
         self._after_chunk = False  # its CRLF comes next
@@ -41,17 +45,21 @@ class Chunked:
     def feed(self, data: bytes) -> bytes:
         """Return the chunks' contents, joined: all that can be had of them."""
         parts: list[bytes] = []
-        within = self._left or self._rest or self._after_chunk or self._in_trailers
-        place = 0 if within else _whole_chunks(data, parts)
-        if self._rest:
-            data, self._rest = self._rest + data, b""
-        while place < len(data) and not self._rest:
-            place = self._in_chunk(data, place, parts) if self._left else self._line(data, place)
+        place = _whole_chunks(data, parts) if self.between else 0
+        if place < len(data):
+            self._take_apart(data, place, parts)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def cut(self) -> bytes:
         """Raise, since only the last chunk says that nothing is missing."""
         raise FramingError("the connection was closed within a chunked body")
+
+    def _take_apart(self, data: bytes, place: int, parts: list[bytes]) -> None:
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        while place < len(data) and not self._rest:
+            place = self._in_chunk(data, place, parts) if self._left else self._line(data, place)
+        self.between = not (self._left or self._rest or self._after_chunk or self._in_trailers)
 
     def _in_chunk(self, data: bytes, place: int, parts: list[bytes]) -> int:
         part = data[place : place + self._left]
@@ -87,6 +95,8 @@ class Chunked:
 class Counted:
     """Take as many bytes as the headers said."""
 
+    between = False
+
     def __init__(self, length: int) -> None:
         self._left = length
         self.ended = not length
@@ -108,6 +118,8 @@ class Counted:
 class UntilClosed:
     """Take all that comes; whether it is whole, the connection does not say."""
 
+    between = False
+
     def __init__(self) -> None:
         self.ended = self.clean = False
 
@@ -119,6 +131,13 @@ class UntilClosed:
         """End the body."""
         self.ended = True
         return b""
+
+
+def size_of(chunk: bytes) -> int:
+    """Tell how much a chunk holds, if these bytes are one, whole and as servers write it, and nothing more; else 0."""
+    size = len(chunk) - chunk.find(b"\r\n") - 4
+    is_one = size > 0 and chunk.startswith(b"%x\r\n" % size) and chunk[-2:] == b"\r\n"
+    return size if is_one else 0
 
 
 def _whole_chunks(data: bytes, parts: list[bytes]) -> int:

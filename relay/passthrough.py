@@ -12,6 +12,7 @@ import orjson
 from relay import spans, tally
 from relay.completion import cause
 from relay.errors import TalkaboutError, UpstreamBroken, UpstreamError
+from relay.framing import size_of
 from relay.pipe import Pipe
 from relay.reply_errors import ReplyTooLong
 from relay.sse import WholeLines, encode
@@ -25,6 +26,7 @@ _LAST_LINE = re.compile(rb'data:(?<![^\r\n]data:) ?(?:\[DONE\]|\{ ?"error")')
 _REASON = re.compile(rb'"finish_reason" ?: ?"[^"]')
 BLOCKS_AT_THE_END = 32
 _BYTES_OF_EACH = 4096
+_FIRST_BLOCKS = _LAST_BLOCKS = 8
 
 Shape = Callable[[TalkaboutError], dict[str, Any]]
 
@@ -40,38 +42,74 @@ def full(error: TalkaboutError) -> dict[str, Any]:
     return {"message": error.public, "type": kind, "param": None, "code": error.code}
 
 
+class _Passage:
+    """What goes from a call to its reader: whole lines, taken out of their chunks or, if they can be, left in them.
+
+    Neither way waits for anything. The first blocks and the last ones are kept: those tell what a block holds, these
+    how it has ended. The last 32 of each stream would be more than the caches hold.
+    """
+
+    def __init__(self, pipe: Pipe, max_event_bytes: int) -> None:
+        self.block = b""  # the last one that `take` was given
+        self.size = 0  # of all
+        self._pipe = pipe
+        self._lines = WholeLines(max_event_bytes)
+        self._most = min(max_event_bytes, _BYTES_OF_EACH)
+        self._first: list[bytes] = []
+        self._last: deque[bytes] = deque(maxlen=_LAST_BLOCKS)
+        self._is_simple = False  # the first are kept, and no line has begun
+
+    def take(self, piece: bytes) -> bool:
+        """Hand over the lines that are whole now; True if the reader is too slow for them."""
+        self.block = block = self._lines.feed(piece)
+        if block:
+            self.size += len(block)
+            short = block if len(block) <= _BYTES_OF_EACH else b":" + block[-_BYTES_OF_EACH:]  # not a line's beginning
+            (self._first if len(self._first) < _FIRST_BLOCKS else self._last).append(short)
+        self._is_simple = len(self._first) == _FIRST_BLOCKS and not self._lines.rest
+        return bool(block) and not self._pipe.put_now(block)
+
+    def take_chunk(self, chunk: bytes) -> bool:
+        """Hand over one chunk of whole lines as it came, if the reader waits for it; False if nothing was done."""
+        if not self._is_simple or chunk[-3:] != b"\n\r\n":
+            return False
+        size = size_of(chunk)
+        if not 0 < size <= self._most or not self._pipe.send_now(chunk):
+            return False
+        self.size += size
+        self._last.append(chunk[-size - 2 : -2])
+        return True
+
+    @property
+    def rest(self) -> bytes:
+        """Return what has come of a line that is not whole."""
+        return self._lines.rest
+
+    def seen(self) -> list[bytes]:
+        """Return what is kept of the blocks, in their order."""
+        return [*self._first, *self._last]
+
+
 def relay(call: Call, pipe: Pipe, max_event_bytes: int, shape: Shape = brief, on_end: OnEnd | None = None) -> None:
     """Pass every whole line of an opened call on, unaltered; close the pipe and the call.
 
     Only whole lines go out, so that a heartbeat may stand between any two of them. A stream that breaks off gets a last
     event `data: {"error": …}`, of that shape.
     """
-    lines = WholeLines(max_event_bytes)
-    seen: deque[bytes] = deque(maxlen=BLOCKS_AT_THE_END)
-    block = last = b""
-    size, failure = 0, None
-
-    def take(chunk: bytes) -> bool:
-        nonlocal block, size
-        block = lines.feed(chunk)
-        if not block:
-            return False
-        size += len(block)
-        seen.append(block if len(block) <= _BYTES_OF_EACH else b":" + block[-_BYTES_OF_EACH:])  # not a line's beginning
-        return not pipe.put_now(block)
-
+    passage = _Passage(pipe, max_event_bytes)
+    last, failure = b"", None
     try:
-        while call.read(take):
-            pipe.put(block)  # the reader is slow: it is waited for here, and not in the event loop
-        if not has_ended((lines.rest, *reversed(seen))):  # the newest first: there it stands
+        while call.read(passage.take, passage.take_chunk):
+            pipe.put(passage.block)  # the reader is slow: it is waited for here, and not in the event loop
+        if not has_ended((passage.rest, *reversed(passage.seen()))):  # the newest first: there it stands
             raise call.cut()
-        last = lines.rest
+        last = passage.rest
     except TalkaboutError as error:
         failure = cause(error, pipe)
-        last = _error_event(shape(failure), b"".join(seen)[-4:])
+        last = _error_event(shape(failure), b"".join(passage.seen())[-4:])
     finally:
         pipe.close(last)
-        prompt, completion, chars = tally.of_stream([*seen, lines.rest], size)
+        prompt, completion, chars = tally.of_stream([*passage.seen(), passage.rest], passage.size)
         spans.count(call.span, prompt, completion)
         call.close()
         if on_end:

@@ -17,10 +17,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import Protocol
 
 from relay.errors import ReaderGone, ReaderTooSlow, StreamEnded, StreamTimeout, TalkaboutError
 from relay.loop import Lock, spawn, wait_until
+from relay.outlet import Outlet
 from relay.settings import Settings
 from relay.sse import PING
 
@@ -28,16 +28,6 @@ log = logging.getLogger(__name__)
 
 FOREVER_S = 1e9
 LAST_WORD_S = 2.0  # what the producer gets to write its terminal event when the stream's time is over
-
-
-class Outlet(Protocol):
-    """Where the reader's blocks go in the end; one side uses it at a time."""
-
-    def take(self, block: bytes) -> bool:
-        """Send a block as far as that needs no waiting; False if some of it is left for `flush`."""
-
-    def flush(self) -> None:
-        """Send what is left, and wait for it."""
 
 
 class Pipe:
@@ -97,6 +87,17 @@ class Pipe:
             if not self._over:
                 return self._add(block)
         raise self.reason.with_traceback(None) if self.reason else StreamEnded()
+
+    def send_now(self, chunk: bytes) -> bool:
+        """Give a block that is framed as a chunk of HTTP/1.1 to the outlet, if the reader waits for just that."""
+        with self._lock:
+            if not self._reader_waits or self._over or self.outlet is None:
+                return False
+            self._handed_at = monotonic()
+            if not self.outlet.send(chunk):
+                self._reader_waits = False
+                self._filled.set()
+            return True
 
     def offer(self, block: bytes) -> bool:
         """Hand a block over without ever waiting and say if it was taken.

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from relay import retries, spans
-from relay.body import Take
+from relay.body import Take, TakeChunk
 from relay.context import capped, fits, prompt_bytes
 from relay.continuation import NONE, continued
 from relay.entry import Entry
@@ -91,11 +91,12 @@ class RoutedCall(Call):
         self._failed = False
         self._said_all = False
 
-    def read(self, take: Take) -> bool:
+    def read(self, take: Take, take_chunk: TakeChunk | None = None) -> bool:
         """Give the bytes as a call of one server does; one that ends without a byte is taken over by the next."""
         while True:
             try:
-                more = self._first(take) if self.span and not self._line.body_heard_at else super().read(take)
+                is_traced = self.span and not self._line.body_heard_at
+                more = self._first(take, take_chunk) if is_traced else super().read(take, take_chunk)
                 if more or self._line.body_heard_at:
                     return more
                 raise UpstreamBroken("the reply ended without a byte")
@@ -107,8 +108,8 @@ class RoutedCall(Call):
                 self._reply = None
                 self._ask_in_turn(error)
 
-    def _first(self, take: Take) -> bool:
-        """Read as ever, but note when the first piece comes; those behind it go to `take` alone."""
+    def _first(self, take: Take, take_chunk: TakeChunk | None) -> bool:
+        """Read as ever, but note when the first piece comes; those behind it go where they should."""
         enough = False
 
         def note(piece: bytes) -> bool:
@@ -118,7 +119,7 @@ class RoutedCall(Call):
             enough = take(piece)
             return True
 
-        return super().read(note) and (enough or super().read(take))
+        return super().read(note) and (enough or super().read(take, take_chunk))
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the bytes to a reader that may wait; one server's, to the end."""

@@ -17,7 +17,7 @@ from requests.adapters import BaseAdapter
 
 from relay import retries
 from relay.asking import SHORT_S, check, hides, is_streamed, time_for, written
-from relay.body import Ours, Reply, Take, pieces, reply_of
+from relay.body import Ours, Reply, Take, TakeChunk, pieces, reply_of
 from relay.continuation import style_of
 from relay.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamUnreachable
 from relay.exchange import Template, exchange
@@ -175,13 +175,13 @@ class Call:
             self._line.wait(pause)
             tried += 1
 
-    def read(self, take: Take) -> bool:
+    def read(self, take: Take, take_chunk: TakeChunk | None = None) -> bool:
         """Give the bytes to `take` as they arrive, until it returns True, then return True; False at the end.
 
         At the end the connection is free for the next call. `take` may run in the event loop, so it must not wait for
         anything; what it raises comes out here. Raises UpstreamError.
         """
-        return self._opened().body.read(take)
+        return self._opened().body.read(take, take_chunk)
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the bytes as they arrive, to a reader that may wait; as `read`."""

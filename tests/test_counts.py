@@ -54,7 +54,7 @@ class Script:
     def close(self) -> None:
         """Do nothing."""
 
-    def read(self, take: Callable[[bytes], bool]) -> bool:
+    def read(self, take: Callable[[bytes], bool], take_chunk: object = None) -> bool:
         """Say everything; note what each piece has cost when it was with the client."""
         for number in range(PIECES):
             until_it_waits(self._pipe)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.framing import MAX_LINE_BYTES, Chunked, Counted, Framing, FramingError, UntilClosed
+from relay.framing import MAX_LINE_BYTES, Chunked, Counted, Framing, FramingError, UntilClosed, size_of
 
 MANY = settings(max_examples=300, deadline=None, database=None)
 BODIES = st.lists(st.binary(min_size=1, max_size=40) | st.sampled_from([b"\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n"]))
@@ -82,6 +82,35 @@ def test_a_chunk_that_is_not_whole_is_passed_on_at_once(chunks: list[bytes], cut
     framing = Chunked()
     assert fed(framing, pieces_of(begun, cuts)) == b"".join(chunks) + chunk[:come]
     assert framing.feed(chunk[come:] + b"\r\n") == chunk[come:]
+
+
+@MANY
+@given(st.binary(min_size=1, max_size=300))
+def test_one_whole_chunk_is_told_by_its_bytes_alone(content: bytes) -> None:
+    chunk = b"%x\r\n%b\r\n" % (len(content), content)
+    assert size_of(chunk) == len(content)
+    assert not any(size_of(chunk[:end]) for end in range(len(chunk)))
+    assert not size_of(chunk + b"x") and not size_of(chunk + chunk) and not size_of(b"0" + chunk)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"0\r\n\r\n", b"\r\n", b"\r\n\r\n", b"-1\r\n", b"1;x\r\na\r\n", b"A\r\n0123456789\r\n"]
+)
+def test_what_is_not_written_as_servers_write_it_is_taken_for_no_chunk(data: bytes) -> None:
+    assert size_of(data) == 0
+
+
+@MANY
+@given(BODIES, CUTS, st.sampled_from(SIZES))
+def test_where_a_chunk_begins_one_may_be_passed_by(
+    chunks: list[bytes], cuts: list[int], size: Callable[[int], str]
+) -> None:
+    framing = Chunked()
+    body = b""
+    for piece in pieces_of(framed(chunks, size), cuts):
+        whole = size_of(piece) if framing.between else 0
+        body += piece[-whole - 2 : -2] if whole else framing.feed(piece)
+    assert body == b"".join(chunks) and framing.ended
 
 
 @pytest.mark.parametrize("size", [b"", b"x", b"-5", b"+5", b"0x5", b"1_0", b"5 5", b"\xc2\xb2", b";5", b"HTTP/1.1 200"])

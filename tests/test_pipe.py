@@ -321,6 +321,8 @@ class Tap:
         self._rest = block[room:]
         return not self._rest
 
+    send = take
+
     def flush(self) -> None:
         """Send the rest, once that may be."""
         if self._rest:
@@ -472,6 +474,43 @@ def test_a_reader_that_does_not_get_on_with_its_flush_is_dropped(way: str) -> No
     tap.may_flush.set()
     reader.outcome()
     assert tap.sent == b"12345"
+
+
+def test_a_chunk_goes_to_the_outlet_while_the_reader_waits_and_not_else() -> None:
+    pipe, tap = make(), Tap(2)
+    assert not pipe.send_now(b"nobody reads")
+    reader = reading(pipe, tap)
+    tap.may_flush.clear()
+    assert pipe.send_now(b"1234")  # of which two bytes are left
+    assert not pipe.send_now(b"too early")
+    pipe.put(b"56")
+    tap.may_flush.set()
+    until_it_waits(pipe)
+    pipe.close(b"78")
+    assert not pipe.send_now(b"too late")
+    reader.outcome()
+    assert tap.sent == b"12345678"
+    assert tap.taken[0] == b"1234"
+
+
+def test_a_chunk_for_a_pipe_that_was_abandoned_is_not_taken() -> None:
+    pipe, tap = make(), Tap()
+    reader = reading(pipe, tap)
+    pipe.abandon(ReaderGone(), linger_s=LONG_S)
+    assert not pipe.send_now(b"x")
+    pipe.close()
+    reader.outcome()
+    assert tap.sent == b""
+
+
+def test_a_chunk_puts_the_heartbeat_off() -> None:
+    pipe, tap = make(), Tap()
+    reader = reading(pipe, tap)
+    due = pipe._due()
+    assert pipe.send_now(b"x")
+    assert pipe._due() > due
+    pipe.close()
+    reader.outcome()
 
 
 def test_a_flush_that_fails_ends_the_reader_and_the_pipe() -> None:

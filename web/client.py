@@ -23,7 +23,7 @@ NO_SOCKET = -1  # what a closed one has for a descriptor
 
 
 class Chunks:
-    """Write blocks to a client's socket, each as a chunk: an outlet of a pipe (relay/pipe.py)."""
+    """Write blocks to a client's socket, each as a chunk: an outlet of a pipe (relay/outlet.py)."""
 
     def __init__(self, wrapped: Any) -> None:
         self._wait_and_send = wrapped.sendall
@@ -32,7 +32,10 @@ class Chunks:
 
     def take(self, block: bytes) -> bool:
         """Send a block, as far as it goes at once; False if some is left for `flush`."""
-        chunk = b"%x\r\n%b\r\n" % (len(block), block)
+        return self.send(b"%x\r\n%b\r\n" % (len(block), block))
+
+    def send(self, chunk: bytes) -> bool:
+        """Send a chunk, in the same way."""
         try:
             sent = self._send(chunk, socket.MSG_DONTWAIT)
         except OSError:  # full, or the client has gone; `flush` will see
