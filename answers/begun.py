@@ -16,7 +16,6 @@ from answers.entries import Entry
 from relay import tally
 from relay.chat import DONE
 from relay.continuation import Seam
-from relay.passthrough import BLOCKS_AT_THE_END
 from relay.sse import Decoder, Event
 from relay.tally import objects
 
@@ -116,7 +115,7 @@ class Begun:
 
 def chars_of(entries: Sequence[Entry]) -> int:
     """Tell how many characters these entries have said, about."""
-    last = [entry.block for entry in entries[-BLOCKS_AT_THE_END:]]
+    last = [entry.block for entry in entries[-tally.BLOCKS_AT_THE_END :]]
     return tally.of_stream(last, Begun(entries, len(entries)).said)[2]
 
 

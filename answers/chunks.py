@@ -14,7 +14,7 @@ from answers.writer import Writer
 from relay import tally
 from relay.chat import DONE
 from relay.errors import TalkaboutError
-from relay.passthrough import BLOCKS_AT_THE_END, error_block, full, has_ended
+from relay.passthrough import error_block, full, has_ended
 from relay.reply_errors import ReplyTooLong
 from relay.settings import Settings
 from relay.sse import encode
@@ -47,7 +47,7 @@ class Chunks:
         self._max_bytes = self._settings.max_reply_bytes
         self._seq, self._size, self._said = last, 0, 0
         self._new: list[Entry] = []
-        self._last: deque[bytes] = deque(maxlen=BLOCKS_AT_THE_END)
+        self._last: deque[bytes] = deque(maxlen=tally.BLOCKS_AT_THE_END)
         self._writer.begin(stream, last, self.refuse)
 
     def add(self, data: str, event: str) -> None:
@@ -117,7 +117,7 @@ class Chunks:
         entries = read_all(self._journal, self._stream)
         begun = Begun(entries, self._seq)
         self._size, self._said = begun.size, begun.said
-        self._last.extend(entry.block for entry in entries[-BLOCKS_AT_THE_END:])
+        self._last.extend(entry.block for entry in entries[-tally.BLOCKS_AT_THE_END :])
         return begun
 
     def has_ended(self) -> bool:

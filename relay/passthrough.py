@@ -24,7 +24,6 @@ from relay.upstream import Call
 # look like this. Two expressions that begin with what is looked for: one of both would be tried at each byte.
 _LAST_LINE = re.compile(rb'data:(?<![^\r\n]data:) ?(?:\[DONE\]|\{ ?"error")')
 _REASON = re.compile(rb'"finish_reason" ?: ?"[^"]')
-BLOCKS_AT_THE_END = 32
 _BYTES_OF_EACH = 4096
 _FIRST_BLOCKS = _LAST_BLOCKS = 8
 

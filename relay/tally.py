@@ -1,4 +1,4 @@
-"""How much a completion was, told from its last blocks alone: nothing is parsed while it runs."""
+"""How much a completion was, told from some of its blocks, the last among them: nothing is parsed while it runs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class OnEnd(Protocol):
         """Take the upstream's count of tokens, None where it gave none, about how many characters, and what failed."""
 
 
+BLOCKS_AT_THE_END = 32  # enough of a stream to tell it, where these alone are kept
 _MOST = 10**12  # tokens; a count beyond it is none
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 AROUND = len(b"data: \n\n")
