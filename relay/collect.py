@@ -2,8 +2,9 @@
 
 To wake up and to look costs as much as half a token does. So network cards that are busy tell of several packets at
 once, a little later (adaptive interrupt coalescing), and libev can do the same for sockets (its manual:
-`ev_set_io_collect_interval`). While few are ready at a look it is left alone, so that nobody waits for company that
-does not come. What the loop has done since the last look counts: one that never sleeps does not begin to.
+`ev_set_io_collect_interval`). It begins where sockets become ready faster than the loop is done with them, and ends
+where the wait brings too few, so that nobody waits for company that does not come. What the loop has done since the
+last look counts: one that never sleeps does not begin to.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-COLLECT_S = 0.0005  # between two looks at least, while many are ready at each
-MANY = 8
+COLLECT_S = 0.002  # between two looks at least, while each brings ENOUGH sockets
+MANY = 8  # at a look without a wait: the loop falls behind
+ENOUGH = 32
 
 
 class Collector:
@@ -34,8 +36,9 @@ class Collector:
         if look == self._look:
             self._ready += 1
             return
-        if (self._ready >= MANY) is not self.collects:
-            self.collects = not self.collects
+        pays = self._ready >= (ENOUGH if self.collects else MANY)
+        if pays is not self.collects:
+            self.collects = pays
             self._set_interval(COLLECT_S if self.collects else 0.0)
         self._look, self._ready = look, 1
 

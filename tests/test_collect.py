@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from relay.collect import COLLECT_S, MANY, Collector
+from relay.collect import COLLECT_S, ENOUGH, MANY, Collector
 
 READ, LONG_S = 1, 20.0
 
@@ -59,7 +59,7 @@ def collector() -> Iterator[Collector]:
 
 
 def test_while_many_are_ready_the_loop_takes_its_time(collector: Collector) -> None:
-    at = Looks(MANY, 20, collector).at
+    at = Looks(ENOUGH, 20, collector).at
     assert collector.collects
     assert at[-1] - at[2] >= 17 * COLLECT_S - 1e-6  # it has begun after the second
 
@@ -70,9 +70,16 @@ def test_few_are_not_made_to_wait(collector: Collector) -> None:
 
 
 def test_the_loop_is_left_alone_again_when_few_are_ready(collector: Collector) -> None:
-    Looks(MANY, 3, collector)
+    Looks(ENOUGH, 3, collector)
     assert collector.collects
     Looks(1, 3, collector)
+    assert not collector.collects
+
+
+def test_a_wait_that_brings_too_few_is_the_last(collector: Collector) -> None:
+    Looks(MANY, 2, collector)
+    assert collector.collects
+    Looks(1, 1, collector)  # which tells that the second has brought no more than the first
     assert not collector.collects
 
 
@@ -83,6 +90,6 @@ def test_a_loop_that_cannot_collect_only_counts() -> None:
     other = Other()
     collector = Collector(other)
     for other.iteration in range(3):
-        for _ in range(MANY):
+        for _ in range(ENOUGH):
             collector.count()
     assert collector.collects
