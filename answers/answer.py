@@ -17,7 +17,9 @@ from answers.usage import Spent, counted
 from relay.attachments import estimate
 from relay.chat import Delta
 from relay.errors import TalkaboutError
-from relay.sse import RETRY_MS, Decoder, encode
+from relay.sse import RETRY_MS, Decoder, encode, encode_line
+
+_PHASE_OF = {"content": "writing", "reasoning": "thinking"}
 
 
 def stream_of(answer: str) -> str:
@@ -55,6 +57,7 @@ class Answer:
         self._began = time.monotonic()
         self._first_token: float | None = None
         self._stream = stream_of(answer)
+        self._id = answer.encode()
 
     @property
     def content(self) -> str:
@@ -169,14 +172,15 @@ class Answer:
             text = text[: max(self.max_chars - self.chars, 0)]
         if not text:
             return
-        phase = "thinking" if kind == "reasoning" else "writing"
-        if phase != self._phase:
-            self.phase(phase)
+        if self._phase != _PHASE_OF[kind]:
+            self.phase(_PHASE_OF[kind])
         if self._first_token is None:
             self._first_token = time.monotonic()
             self.ttft_ms = round((self._first_token - self._began) * 1000)
         self._keep(kind, text)
-        self._add({kind: text})
+        self.seq += 1
+        block = encode_line(orjson.dumps({kind: text}), b"%b:%d" % (self._id, self.seq))
+        self.new.append(Entry(self._stream, self.seq, block))
 
     def _keep(self, kind: str, text: str) -> None:
         if kind == "reasoning":

@@ -54,22 +54,37 @@ def parse(data: str) -> Delta | None:
     """
     if data.strip() == DONE:
         return None
-    chunk = _load(data)
+    try:
+        chunk = orjson.loads(data)
+    except ValueError:
+        chunk = _load_anyway(data)
+    if content := _only_content(chunk):
+        return Delta(content)  # nearly always
+    if not isinstance(chunk, dict):
+        raise UpstreamNotAStream(f"expected a JSON object, got {data[:_DETAIL_CHARS]!r}")
     if "error" in chunk and (chunk["error"] or "choices" not in chunk):
         raise UpstreamFailed(_reason(chunk["error"]))
-    choice = _first_choice(chunk.get("choices"))
-    delta, usage = choice.get("delta"), chunk.get("usage")
-    if isinstance(delta, dict) and len(delta) == 1 and choice.get("finish_reason") is None and not usage:
-        content = delta.get("content")
-        if content and isinstance(content, str) and "\0" not in content:
-            return Delta(content)  # nearly always
-    delta = _dict(delta)
+    choice, usage = _first_choice(chunk.get("choices")), chunk.get("usage")
+    delta = _dict(choice.get("delta"))
     return Delta(
         _text(delta, "content") or _text(delta, "refusal"),
         _text(delta, "reasoning_content") or _text(delta, "reasoning"),
         _text(choice, "finish_reason") or None,
         counts(usage),
     )
+
+
+def _only_content(chunk: Any) -> str:
+    """Return the text of a chunk that says nothing else and is as it should be; of any other none."""
+    try:
+        (choice,) = chunk["choices"]
+        delta = choice["delta"]
+        content = delta["content"]
+        if choice.get("index") or choice.get("finish_reason") or chunk.get("usage") or chunk.get("error"):
+            return ""
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ""
+    return content if type(content) is str and len(delta) == 1 and "\0" not in content else ""
 
 
 def clean(text: str) -> str:
@@ -83,16 +98,6 @@ def counts(usage: object) -> dict[str, Any] | None:
         return None
     found = {name: _numbers(value) if isinstance(value, dict) else value for name, value in _dict(usage).items()}
     return {name: value for name, value in found.items() if isinstance(value, (int, float, dict))} or None
-
-
-def _load(data: str) -> dict[str, Any]:
-    try:
-        chunk = orjson.loads(data)
-    except ValueError:
-        chunk = _load_anyway(data)
-    if not isinstance(chunk, dict):
-        raise UpstreamNotAStream(f"expected a JSON object, got {data[:_DETAIL_CHARS]!r}")
-    return chunk
 
 
 def _load_anyway(data: str) -> object:
@@ -111,7 +116,7 @@ def _reason(error: object) -> str:
 
 def _first_choice(choices: object) -> dict[str, Any]:
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and choice.get("index", 0) == 0:
+        if isinstance(choice, dict) and not choice.get("index"):
             return choice
     return {}
 
@@ -125,6 +130,6 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _text(holder: dict[str, Any], name: str) -> str:
-    # No lone surrogate comes out of _load.
+    # No lone surrogate has come through orjson.
     value = holder.get(name)
     return value.replace("\0", "") if value and isinstance(value, str) else ""

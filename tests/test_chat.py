@@ -94,6 +94,8 @@ def test_recorded_usage_comes_once_and_unaltered(path: Path) -> None:
         ('{"choices": [], "usage": {"total_tokens": 3}}', Delta(usage={"total_tokens": 3})),
         ('{"choices": [], "usage": null, "error": null, "timings": {}}', Delta()),
         ('{"choices": [{"delta": {"content": "no index"}}]}', Delta("no index")),
+        ('{"choices": [{"index": null, "delta": {"content": "null"}}]}', Delta("null")),
+        ('{"choices": [{"index": null, "delta": {"role": "assistant", "content": "null"}}]}', Delta("null")),
     ],
 )
 def test_each_server_is_understood(data: str, delta: Delta) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from werkzeug.test import EnvironBuilder
 
@@ -22,7 +23,7 @@ from answers.pen import Pen
 from answers.producer import Ask, Producer
 from answers.sqlite_journal import SqliteJournal
 from answers.writer import Writer
-from relay import chat, passthrough
+from relay import passthrough
 from relay.body import SocketBody
 from relay.errors import ReaderGone
 from relay.framing import Counted
@@ -81,8 +82,8 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(owner, name, noted)
 
-    count(chat, "_load", "parsed")
-    count(answer_module, "encode", "encoded")
+    count(orjson, "loads", "parsed")
+    count(answer_module, "encode_line", "encoded")
     count(passthrough, "encode", "encoded")
     count(Writer, "offer", "offered")
     count(Writer, "append", "appended")

@@ -40,6 +40,7 @@ BITS += [
     b"\xff",
     "\u2028".encode(),
     b"data: {}\n\n",
+    b"data: several\n\ndata: \n\ndata: events\n\n",
 ]
 WIRES = st.lists(st.sampled_from(BITS) | st.binary(max_size=4), max_size=40).map(b"".join)
 CUTS = st.lists(st.integers(0, 120), max_size=12)
