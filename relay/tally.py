@@ -31,17 +31,19 @@ def of_stream(blocks: Sequence[bytes], size: int) -> tuple[int | None, int | Non
 
     Of the blocks that are not given, those that hold text are taken as typical.
     """
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith(_DATA)]
-    documents = [line[line.index(b"{") :] for line in lines]
-    chunks = [(chunk, len(data) + AROUND) for data in documents if (chunk := _read(data))]
-    usage: dict[str, Any] = next(
-        (found for chunk, _ in reversed(chunks) if isinstance(found := chunk.get("usage"), dict)), {}
-    )
-    texts = [(said, its_size) for chunk, its_size in chunks if (said := _chars(chunk))]
-    chars = sum(said for said, _ in texts)
+    usage: dict[str, Any] = {}
+    chars = of_texts = others = 0
+    for line in [line for block in blocks for line in block.splitlines() if line.startswith(_DATA)]:
+        document = line[line.index(b"{") :]
+        if chunk := _read(document):
+            if isinstance(found := chunk.get("usage"), dict):
+                usage = found
+            if said := _chars(chunk):
+                chars += said
+                of_texts += len(document) + AROUND
+            else:
+                others += len(document) + AROUND
     if sum(map(len, blocks)) < size:  # there were more
-        of_texts = sum(its_size for _, its_size in texts)
-        others = sum(its_size for _, its_size in chunks) - of_texts
         chars = round(chars * (size - others) / (of_texts or 1))
     return tokens_in(usage.get("prompt_tokens")), tokens_in(usage.get("completion_tokens")), chars
 
@@ -67,10 +69,10 @@ def _chars(chunk: dict[str, Any]) -> int:
     for choice in choices if isinstance(choices, list) else ():  # one call for each of 32 chunks, not one for each part
         part = (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
         if isinstance(part, dict):
-            texts = [*map(part.get, _TEXTS), *(_arguments(part["tool_calls"]) if "tool_calls" in part else ())]
-            for text in texts:
-                if isinstance(text, str):
-                    chars += len(text)
+            texts = [text for name, text in part.items() if name in _TEXTS]
+            if "tool_calls" in part:
+                texts += _arguments(part["tool_calls"])
+            chars += sum([len(text) for text in texts if isinstance(text, str)])
     return chars
 
 
