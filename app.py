@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
+from werkzeug.routing import MapAdapter
 
 from answers.accounts import Accounts
 from answers.attempts import Attempts
@@ -99,6 +100,14 @@ class Application(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Take each function as it is: Flask would look at each again for each request, five times."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Look for the route by what the request has read of itself already: there are no subdomains here."""
+        if request is None:
+            return super().create_url_adapter(request)
+        query = request.query_string.decode(errors="replace")
+        where = (request.host, request.root_path, "", request.scheme, request.path)
+        return MapAdapter(self.url_map, *where, request.method, query)
 
     def send_static_file(self, filename: str) -> Response:
         """Serve a file under the address that goes with its contents, too."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 from answers.limits import Limits
@@ -57,13 +58,14 @@ class Accounts:
 
         Whoever has begun it counts it when it has ended, and gives its place back. Raises TooManyAnswers, LimitReached.
         """
-        place = ExitStack()
-        place.enter_context(self.places.taken(token, limits.answers_at_once, new_id()))
+        place = new_id()
+        self.places.take(token, limits.answers_at_once, place)
+        leave = partial(self.places.leave, place)
         try:
             with self._quotas.charging(user, token, limits, tokens) as charge:
-                yield Charged(Account(user, token, model, tokens, charge), place.close)
+                yield Charged(Account(user, token, model, tokens, charge), leave)
         except BaseException as error:
-            place.close()
+            leave()
             self.failed(route, model, error)
             raise
 

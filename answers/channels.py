@@ -8,7 +8,6 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Callable
-from functools import partial
 
 from answers.follow import Follower
 from answers.journal import Journal, News
@@ -36,7 +35,7 @@ class Channels:
 
         Raises BadUserId, BadEventField for an event that no stream can carry, and JournalError.
         """
-        return str(self._publish(_channel(user), partial(_block, data_json, event)))
+        return str(self._publish(_channel(user), _maker(data_json, event)))
 
     def tell(self, user: str, data_json: str, event: str) -> None:
         """Publish as `publish` does, but with what the writer commits next, and only then: no id, and no wait for it.
@@ -44,8 +43,7 @@ class Channels:
         Raises BadUserId and BadEventField, and JournalError where the writer takes nothing.
         """
         stream = _channel(user)
-        make_block = partial(_block, data_json, event)
-        make_block(1)  # raises here what nobody could do anything about in the writer
+        make_block = _maker(data_json, event)
         if not self._tell(News(stream, make_block, self._keep, next(self._told))):
             self._publish(stream, make_block)
 
@@ -89,8 +87,10 @@ def _channel(user: str) -> str:
     return f"channel:{user}"
 
 
-def _block(data_json: str, event: str | None, seq: int) -> bytes:
-    return encode(data_json, event, str(seq))
+def _maker(data_json: str, event: str | None) -> Callable[[int], bytes]:
+    """Encode an event but for its id, which is known only when it is written; raises BadEventField here, not there."""
+    lines = encode(data_json, event)[:-1]
+    return lambda seq: b"%bid: %d\n\n" % (lines, seq)
 
 
 def _cursor(last_event_id: str | None, last: int) -> int | None:

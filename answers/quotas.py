@@ -138,12 +138,12 @@ class Quotas:
             self.give_back(charge, kept[0] if kept else None)
 
     def _charge(self, user: str, token: str, own: Limits, tokens: int) -> Charge | None:
-        mine = {name: getattr(own, name) for name in _PERIODS_S}
-        subject = f"token:{token}" if token and any(mine.values()) else f"user:{user}"
-        limits = {name: most or getattr(self._default, name) for name, most in mine.items()}
-        costs = {name: min(tokens if name in _OF_TOKENS else 1, most) for name, most in limits.items() if most}
-        if not costs:
+        limits = {name: getattr(own, name) or getattr(self._default, name) for name in _PERIODS_S}
+        if not any(limits.values()):
             return None
+        has_own = any(getattr(own, name) for name in _PERIODS_S)
+        subject = f"token:{token}" if token and has_own else f"user:{user}"
+        costs = {name: min(tokens if name in _OF_TOKENS else 1, most) for name, most in limits.items() if most}
         refused = self._database.write(lambda transaction: _take(transaction, subject, costs, limits))
         if refused:
             raise LimitReached(*refused)

@@ -15,20 +15,29 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-COLLECT_S = 0.002  # between two looks at least, while each brings ENOUGH sockets
-MANY = 8  # at a look without a wait: the loop falls behind
-ENOUGH = 32
+MANY = 8  # sockets at a look without a wait: the loop falls behind
+SHORTEST_S = 0.002  # between two looks then, and from one to the next twice as long,
+LONGEST_S = 0.008  # up to half a frame of a screen,
+ENOUGH_A_SECOND = 12_000  # while they bring so many sockets
 
 
 class Collector:
     """Count what is ready at a look, and let the loop collect for as long as that is much."""
+
+    __slots__ = (
+        "_look",
+        "_loop",
+        "_ready",
+        "_set_interval",
+        "pause_s",
+    )
 
     def __init__(self, loop: Any) -> None:
         """Take gevent's loop."""
         self._loop = loop
         self._set_interval = _setter_of(loop)
         self._look = self._ready = 0
-        self.collects = False
+        self.pause_s = 0.0  # between two looks
 
     def count(self) -> None:
         """Count a socket that is ready; to be called once for each, in the loop."""
@@ -36,11 +45,20 @@ class Collector:
         if look == self._look:
             self._ready += 1
             return
-        pays = self._ready >= (ENOUGH if self.collects else MANY)
-        if pays is not self.collects:
-            self.collects = pays
-            self._set_interval(COLLECT_S if self.collects else 0.0)
+        if self.pause_s or self._ready >= MANY:
+            self._choose(self._ready)
         self._look, self._ready = look, 1
+
+    def _choose(self, ready: int) -> None:
+        """Make the pause longer or shorter, now that it is known what the last look has brought."""
+        pause_s = self.pause_s
+        if ready >= max(pause_s * ENOUGH_A_SECOND, MANY):
+            pause_s = min(max(2 * pause_s, SHORTEST_S), LONGEST_S)
+        else:
+            pause_s = pause_s / 2 if pause_s > SHORTEST_S else 0.0
+        if pause_s != self.pause_s:
+            self.pause_s = pause_s
+            self._set_interval(pause_s)
 
 
 def _setter_of(loop: Any) -> Callable[[float], object]:

@@ -69,16 +69,16 @@ def _chars(chunk: dict[str, Any]) -> int:
     for choice in choices if isinstance(choices, list) else ():  # one call for each of 32 chunks, not one for each part
         part = (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
         if isinstance(part, dict):
-            texts = [text for name, text in part.items() if name in _TEXTS]
+            texts = [text for name, text in part.items() if name in _TEXTS and type(text) is str]
             if "tool_calls" in part:
                 texts += _arguments(part["tool_calls"])
-            chars += sum([len(text) for text in texts if isinstance(text, str)])
+            chars += len("".join(texts))
     return chars
 
 
-def _arguments(tools: Any) -> list[Any]:
+def _arguments(tools: Any) -> list[str]:
     functions = objects([called.get("function") for called in objects(tools)])
-    return [function.get("arguments") for function in functions]
+    return [text for function in functions if type(text := function.get("arguments")) is str]
 
 
 def objects(values: Any) -> list[dict[str, Any]]:

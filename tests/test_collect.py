@@ -10,9 +10,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from relay.collect import COLLECT_S, ENOUGH, MANY, Collector
+from relay.collect import ENOUGH_A_SECOND, LONGEST_S, MANY, SHORTEST_S, Collector
 
 READ, LONG_S = 1, 20.0
+ENOUGH = round(LONGEST_S * ENOUGH_A_SECOND)  # for the longest pause
 
 
 class Looks:
@@ -55,32 +56,34 @@ def collector() -> Iterator[Collector]:
     """Give one that counts for this thread's loop, which afterwards is as it was."""
     collector = Collector(gevent.get_hub().loop)
     yield collector
-    Looks(1, 3, collector)
+    Looks(1, 6, collector)
 
 
-def test_while_many_are_ready_the_loop_takes_its_time(collector: Collector) -> None:
+def test_while_many_are_ready_the_loop_takes_its_time_and_more_and_more_of_it(collector: Collector) -> None:
     at = Looks(ENOUGH, 20, collector).at
-    assert collector.collects
-    assert at[-1] - at[2] >= 17 * COLLECT_S - 1e-6  # it has begun after the second
+    assert collector.pause_s == LONGEST_S
+    assert at[-1] - at[4] >= 15 * LONGEST_S - 1e-6  # the pauses before were shorter
 
 
 def test_few_are_not_made_to_wait(collector: Collector) -> None:
     Looks(MANY - 1, 20, collector)
-    assert not collector.collects
+    assert collector.pause_s == 0
 
 
-def test_the_loop_is_left_alone_again_when_few_are_ready(collector: Collector) -> None:
-    Looks(ENOUGH, 3, collector)
-    assert collector.collects
-    Looks(1, 3, collector)
-    assert not collector.collects
+def test_the_loop_takes_less_time_when_few_are_ready_and_then_none(collector: Collector) -> None:
+    Looks(ENOUGH, 6, collector)
+    pauses = []
+    for _ in range(4):
+        Looks(1, 1, collector)  # which tells what the one before it has brought
+        pauses.append(collector.pause_s)
+    assert pauses == [LONGEST_S, LONGEST_S / 2, SHORTEST_S, 0]
 
 
 def test_a_wait_that_brings_too_few_is_the_last(collector: Collector) -> None:
     Looks(MANY, 2, collector)
-    assert collector.collects
+    assert collector.pause_s == SHORTEST_S
     Looks(1, 1, collector)  # which tells that the second has brought no more than the first
-    assert not collector.collects
+    assert collector.pause_s == 0
 
 
 def test_a_loop_that_cannot_collect_only_counts() -> None:
@@ -92,4 +95,4 @@ def test_a_loop_that_cannot_collect_only_counts() -> None:
     for other.iteration in range(3):
         for _ in range(ENOUGH):
             collector.count()
-    assert collector.collects
+    assert collector.pause_s == 2 * SHORTEST_S

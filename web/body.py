@@ -23,6 +23,7 @@ from web.current import this_request
 from web.fields import Fields
 from web.services import services
 
+_JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _MAX_FORM_FIELDS = 100
@@ -53,7 +54,7 @@ def json_object() -> dict[str, Any]:
 
 def _json(more_bytes: int) -> bytes:
     here = this_request()
-    if here.mimetype != "application/json":
+    if here.environ.get("CONTENT_TYPE") != _JSON and here.mimetype != _JSON:
         raise UnsupportedMediaType("Expected Content-Type: application/json.")
     return _read(here, more_bytes)
 

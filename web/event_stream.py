@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
 EVENT_STREAM = "text/event-stream"
-HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+HEADERS = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",  # what else web/headers.py sends is for documents
+}
 
 
 class Streamed(Response):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
+from web.event_stream import Streamed
+
 _CSP = "; ".join(
     (
         "default-src 'none'",
@@ -32,6 +34,8 @@ def init_app(app: Flask) -> None:
 
 def _harden(response: Response) -> Response:
     """Nothing inline, nothing from elsewhere, nobody frames us, and no address of ours leaks to other sites."""
+    if isinstance(response, Streamed):  # no browser makes a document of it
+        return response
     headers = response.headers
     chosen = {name for name, _ in headers}  # `setdefault` would make an exception for each that is not there
     for name, value in _HEADERS:

@@ -26,6 +26,7 @@ _hidden: list[str] = []
 _SHORTEST_SECRET = 6  # what is shorter would hide words
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN = re.compile(r"[^\s='\"\\]+")
+_ALL_PLAIN = re.compile(rf"(?: {_PLAIN.pattern}={_PLAIN.pattern})*")
 _QUERY = re.compile(r"\?\S*")
 _OF_EVERY_RECORD = len(vars(logging.makeLogRecord({})))  # what a call gives in `extra` stands behind that
 _OF_OTHERS = ("message", "asctime")  # other formatters leave these in a record
@@ -129,11 +130,16 @@ def _as_text(said: dict[str, Any]) -> str:
     Control characters are shown as what they are: nobody can begin a line of his own.
     """
     traceback = said.pop("exception", "")
-    words = [said.pop("timestamp"), f"[{said.pop('level')}]", said.pop("event"), f"[{said.pop('logger')}]"]
-    for name, value in said.items():
-        text = str(value)
-        words.append(f"{name}={text if text.isalnum() or _PLAIN.fullmatch(text) else repr(value)}")
-    line = " ".join(words)
+    line = f"{said.pop('timestamp')} [{said.pop('level')}] {said.pop('event')} [{said.pop('logger')}]"
+    facts = "".join([f" {name}={value}" for name, value in said.items()])
+    if facts.count(" ") > len(said) or not _ALL_PLAIN.fullmatch(facts):  # seldom
+        facts = "".join([f" {name}={_quoted(value)}" for name, value in said.items()])
+    line += facts
     if not line.isprintable():
         line = _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
     return f"{line}\n{traceback}" if traceback else line
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else repr(value)
