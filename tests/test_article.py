@@ -83,6 +83,8 @@ def test_a_head_request_begins_nothing_and_gets_the_same_headers(server: Server,
         head = requests.head(server.url + path, timeout=5)
     alone, whole = ({n: v for n, v in it.headers.items() if n not in PER_RESPONSE} for it in (head, got))
     assert (head.status_code, head.content, alone) == (200, b"", whole)
+    assert whole["X-Content-Type-Options"] == "nosniff"
+    assert "Content-Security-Policy" not in whole  # for documents
 
 
 def test_stream_answers_as_raw_text(server: Server) -> None:

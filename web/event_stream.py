@@ -33,4 +33,4 @@ class Streamed(Response):
 
 def headers_alone() -> Response:
     """Answer HEAD as GET would, without a stream: Werkzeug would neither run its generator nor close it."""
-    return Response(iter(()), mimetype=EVENT_STREAM, headers=HEADERS)  # of a list it would send the length, 0
+    return Streamed(iter(()), mimetype=EVENT_STREAM, headers=HEADERS)  # of a list it would send the length, 0
