@@ -24,14 +24,6 @@ ENOUGH_A_SECOND = 12_000  # while they bring so many sockets
 class Collector:
     """Count what is ready at a look, and let the loop collect for as long as that is much."""
 
-    __slots__ = (
-        "_look",
-        "_loop",
-        "_ready",
-        "_set_interval",
-        "pause_s",
-    )
-
     def __init__(self, loop: Any) -> None:
         """Take gevent's loop."""
         self._loop = loop

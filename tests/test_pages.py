@@ -70,6 +70,18 @@ def test_the_page_has_nothing_inline_and_forbids_it(server: Server) -> None:
         assert rule in policy
 
 
+def test_a_page_that_is_streamed_forbids_the_same(server: Server) -> None:
+    page, streamed = requests.get(server.url, timeout=30), post(server, headers=FORM, prompt="x")
+    assert streamed.headers["Transfer-Encoding"] == "chunked"
+    for name in (
+        "Content-Security-Policy",
+        "X-Content-Type-Options",
+        "Referrer-Policy",
+        "Cross-Origin-Opener-Policy",
+    ):
+        assert streamed.headers[name] == page.headers[name]
+
+
 def test_the_page_speaks_the_readers_language_and_tells_caches(server: Server) -> None:
     answer = requests.get(server.url, headers={"Accept-Language": "zh-TW,zh;q=0.9"}, timeout=30)
     assert '<html lang="zh-Hant">' in answer.text

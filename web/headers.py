@@ -1,10 +1,10 @@
-"""Response headers that every page and every answer carries."""
+"""Response headers that every page and every answer carries; an event stream, which no browser shows, only some."""
 
 from __future__ import annotations
 
 from flask import Flask, Response
 
-from web.event_stream import Streamed
+from web.event_stream import EVENT_STREAM
 
 _CSP = "; ".join(
     (
@@ -19,9 +19,10 @@ _CSP = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-_HEADERS = (
+_OF_ALL = (("X-Content-Type-Options", "nosniff"),)
+_OF_DOCUMENTS = (
+    *_OF_ALL,
     ("Content-Security-Policy", _CSP),
-    ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
@@ -34,11 +35,9 @@ def init_app(app: Flask) -> None:
 
 def _harden(response: Response) -> Response:
     """Nothing inline, nothing from elsewhere, nobody frames us, and no address of ours leaks to other sites."""
-    if isinstance(response, Streamed):  # no browser makes a document of it
-        return response
     headers = response.headers
     chosen = {name for name, _ in headers}  # `setdefault` would make an exception for each that is not there
-    for name, value in _HEADERS:
+    for name, value in _OF_ALL if response.mimetype == EVENT_STREAM else _OF_DOCUMENTS:
         if name not in chosen:
             headers.add(name, value)
     return response
